@@ -1,0 +1,70 @@
+"""dmoa: plan and run distributed Mixture-of-Agents (arXiv:2412.21200).
+
+Edge devices that each hold one language model gossip prompts to ``k`` neighbours over ``M`` layers and aggregate the
+answers, with no central server. This package answers: do the queues stay bounded, how long do users wait, and which (M, k)
+should run. Names are imported from their modules when they are first used, so that ``import dmoa_theory`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dmoa_theory.delay.latency import latency
+    from dmoa_theory.errors import DmoaError
+    from dmoa_theory.model.constraints import Constraints
+    from dmoa_theory.model.footprint import Footprint
+    from dmoa_theory.model.moa import MoA
+    from dmoa_theory.model.network import Network
+    from dmoa_theory.model.scenario import load_scenario
+    from dmoa_theory.model.service import ServiceTime
+    from dmoa_theory.model.system import System
+    from dmoa_theory.model.topologies import build_topology
+    from dmoa_theory.optimisation.choose import optimise
+    from dmoa_theory.stability.region import stability_region
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Constraints",
+    "DmoaError",
+    "Footprint",
+    "MoA",
+    "Network",
+    "ServiceTime",
+    "System",
+    "__version__",
+    "build_topology",
+    "latency",
+    "load_scenario",
+    "optimise",
+    "stability_region",
+]
+
+_HOME = {
+    "Constraints": "model.constraints",
+    "DmoaError": "errors",
+    "Footprint": "model.footprint",
+    "MoA": "model.moa",
+    "Network": "model.network",
+    "ServiceTime": "model.service",
+    "System": "model.system",
+    "build_topology": "model.topologies",
+    "latency": "delay.latency",
+    "load_scenario": "model.scenario",
+    "optimise": "optimisation.choose",
+    "stability_region": "stability.region",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,98 @@
+"""The ``dmoa`` command: one module a verb, loaded when the verb is called, so that ``dmoa --help`` is quick.
+
+Exit codes: 0 done; 2 bad input (one line on standard error); 3 what was asked for is unstable or infeasible (the full answer
+is still printed); 1 a fault of ours; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dmoa_theory import __version__
+from dmoa_theory.errors import DmoaError, InfeasiblePlanError, UnstableSystemError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+__all__ = ["VERBS", "front_page", "main", "make_app"]
+
+DONE, BAD_INPUT, UNSTABLE, INTERRUPTED = 0, 2, 3, 130
+
+#: Verb, and what it does in a line.
+VERBS = {
+    "plan": "The main job: stability region, latency, and which (M, k) to run.",
+    "region": "Do the queues stay bounded? Loads, bottleneck, and how far every rate can grow.",
+    "latency": "How long do prompts take? Mean and percentiles, and the memory that queues need.",
+    "optimise": "Choose (M, k): the most accurate configuration within the limits.",
+    "calibrate": "Measure this machine: how long an inference takes, and the memory it needs.",
+    "init": "Write a commented scenario file to start from.",
+    "schema": "Print the JSON Schema of what a verb prints with --json.",
+}
+
+
+def front_page() -> str:
+    """What ``dmoa --help`` prints."""
+    width = max(map(len, VERBS))
+    return "\n".join(
+        [
+            "Usage: dmoa VERB [SCENARIO] [--set section.key=value ...] [--json] [--out DIR]",
+            "",
+            "Plan and run distributed Mixture-of-Agents: edge devices that gossip prompts and aggregate the answers.",
+            "",
+            *(f"  {verb.ljust(width)}  {summary}" for verb, summary in VERBS.items()),
+            "",
+            "Without a SCENARIO a verb takes the bundled example. dmoa VERB --help says more; dmoa --version says which dmoa.",
+        ]
+    )
+
+
+def make_app() -> App:
+    """The verbs as a cyclopts app; their modules are imported when they are called."""
+    from cyclopts import App
+
+    app = App(
+        name="dmoa", help="Plan and run distributed Mixture-of-Agents.", help_format="plaintext", result_action="return_value"
+    )
+    for verb, summary in VERBS.items():
+        app.command(f"dmoa_theory.cli.{verb}:{verb}", name=verb, help=summary)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if not given or given[0] in {"--help", "-h"}:  # at once, without the machinery that reads options
+        print(front_page())
+        return DONE
+    if given[0] == "--version":
+        print(__version__)
+        return DONE
+    from cyclopts import CycloptsError
+
+    try:
+        code = make_app()(given, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except (UnstableSystemError, InfeasiblePlanError) as error:
+        return _complain(str(error), UNSTABLE)
+    except (CycloptsError, DmoaError) as error:
+        return _complain(str(error), BAD_INPUT)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output went away; keep Python from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code if isinstance(code, int) else DONE
+
+
+def _complain(message: str, code: int) -> int:
+    print("dmoa: " + " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,115 @@
+"""Printing and writing answers: JSON to standard output, reports to the terminal, files without a half-written moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmoa_theory.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dmoa_theory.results import Result, Table
+
+__all__ = ["console", "folder", "print_json", "print_table", "progress", "write_csv", "write_json", "write_text"]
+
+_REPORT_WIDTH = 110
+
+
+def console() -> Console:
+    """Where reports are printed: as wide as the terminal, or a fixed width into a file or pipe."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False) if sys.stdout.isatty() else Console(highlight=False, width=_REPORT_WIDTH)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON object on standard output."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(out: Console, table: Table) -> None:
+    """A table of a result, first column to the left, figures to the right, words to the left."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(box=box.SIMPLE_HEAD, title=Text(table.caption, style="bold"), title_justify="left", pad_edge=False)
+    for place, head in enumerate(table.heads):
+        words = place == 0 or head in {"verdict", ""}
+        drawn.add_column(head, justify="left" if words else "right", no_wrap=head != "verdict")
+    for row in table.rows:
+        style = "bold" if row[-1].startswith("RECOMMENDED") else "red" if row[-1] == "overloaded" else ""
+        drawn.add_row(*(Text(cell) for cell in row), style=style)
+    out.print(drawn)
+
+
+@contextmanager
+def progress(message: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar on standard error while work goes on; nothing when that is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda fraction: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(message, total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction)
+
+
+def folder(path: Path) -> Path:
+    """The folder for outputs, made if it is not there.
+
+    Raises
+    ------
+    InputError
+        When it cannot be a folder, or cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        raise InputError("--out", str(path), "a folder, or a place where one can be made") from None
+    if not os.access(path, os.W_OK):
+        raise InputError("--out", str(path), "a folder that can be written to")
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole: to a temporary name beside it, then renamed."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        mask = os.umask(0)  # a temporary file is private; give it the permissions that any new file gets
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_json(path: Path, result: Result) -> None:
+    """The JSON of a result as a file."""
+    write_text(path, json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, table: Table) -> None:
+    """A table as CSV."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.heads)
+    writer.writerows(table.rows)
+    write_text(path, text.getvalue())

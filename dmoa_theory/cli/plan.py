@@ -1,0 +1,56 @@
+"""``dmoa plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dmoa_theory.cli.options import Options
+from dmoa_theory.cli.output import console, folder, print_json, print_table, progress, write_csv, write_json
+from dmoa_theory.optimisation.plan import Plan, make_plan
+
+__all__ = ["plan"]
+
+
+def plan(scenario: Path | None = None, /, *, options: Options = Options()) -> int:  # noqa: B008 - frozen
+    """The main job: stability region, latency, and which (M, k) to run.
+
+    Parameters
+    ----------
+    scenario
+        A scenario file; default the bundled example.
+    """
+    system = options.system(scenario)
+    with progress("evaluating configurations") as advance:
+        result = make_plan(system, progress=advance)
+    written = _write(result, folder(options.out)) if options.out is not None else []
+    if options.json:
+        print_json(result.to_dict())
+    else:
+        from dmoa_theory.cli.report import headline, plan_lines
+
+        out = console()
+        out.print(headline(system), markup=False)
+        out.print()
+        for line in plan_lines(result):
+            out.print(line, markup=False)
+        out.print()
+        print_table(out, result.table())
+        shown = result.settled or result.region
+        print_table(out, shown.table())
+        if written:
+            out.print(f"Written to {options.out}: {', '.join(written)}.", markup=False)
+        out.print(
+            "Next: dmoa region, dmoa latency or dmoa optimise with the same scenario say more; dmoa init writes one.",
+            markup=False,
+        )
+    return 0 if result.decision.feasible else 3
+
+
+def _write(result: Plan, out: Path) -> list[str]:
+    from dmoa_theory.plots.overview import plot_plan
+    from dmoa_theory.plots.style import save
+
+    write_json(out / "plan.json", result)
+    write_csv(out / "configurations.csv", result.table())
+    save(plot_plan(result), out / "plan.png")
+    return ["plan.png", "plan.json", "configurations.csv"]

@@ -1,0 +1,160 @@
+"""The sentences of the terminal reports: what was asked, how it stands, what binds, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dmoa_theory.delay.expected_error import ErrorBand
+from dmoa_theory.delay.latency import LatencyEstimate
+from dmoa_theory.model.service import MeasuredServiceTime
+from dmoa_theory.model.system import System
+from dmoa_theory.model.units import show_bytes
+from dmoa_theory.optimisation.candidates import LIMITS, Candidate
+from dmoa_theory.optimisation.choose import Decision
+from dmoa_theory.optimisation.plan import Plan
+from dmoa_theory.results import show_rate, show_seconds, show_share
+from dmoa_theory.stability.guarantee import Verdict
+from dmoa_theory.stability.region import StabilityRegion
+
+__all__ = ["decision_lines", "headline", "latency_lines", "plan_lines", "region_lines"]
+
+
+def headline(system: System) -> str:
+    """What is being looked at: title, network, load, service, configuration."""
+    service = system.service
+    if isinstance(service, MeasuredServiceTime):
+        timing = "measured: " + "; ".join(dict.fromkeys(profile.describe() for profile in service.profiles))
+    else:
+        low, high = float(service.mean[:, 0].min()), float(service.mean[:, 0].max())
+        timing = (
+            f"{show_seconds(low)} an inference" if low == high else f"{show_seconds(low)} to {show_seconds(high)} an inference"
+        )
+    rates = system.rates
+    return (
+        f"{system.title}: {system.network.description}, {int((rates > 0).sum())} of {rates.size} devices with users, "
+        f"{show_rate(float(rates.sum()))} in all\nservice {timing}"
+    )
+
+
+def _configuration(system: System) -> str:
+    M, k, _ = system.moa.per_user(system.n_devices)
+    return f"M={M[0]}, k={k[0]}" if system.moa.n_users is None else "the per-user (M, k)"
+
+
+def _within(band: ErrorBand | None) -> str:
+    if band is None:
+        return "error not measured"
+    if band.largest == 0:
+        return "exact"
+    return f"typically {100 * band.typical:.0f} % off, at worst {100 * band.largest:.0f} %"
+
+
+def region_lines(region: StabilityRegion) -> Iterator[str]:
+    """Whether the queues stay bounded, what gives way first, and why one may believe it."""
+    busiest = region.bottleneck
+    configuration = _configuration(region.system)
+    if region.stable:
+        load = show_share(busiest.utilisation)
+        yield f"With {configuration} every queue stays bounded; the busiest device is {busiest.name}, at {load}."
+        yield f"All rates may grow up to {region.critical_scale:.3g} times; then {busiest.name} gives way first."
+    else:
+        over = busiest.utilisation - 1
+        yield f"UNSTABLE with {configuration}: {busiest.name} is offered {busiest.utilisation:.3g} seconds of work a second."
+        if over > 0:
+            yield f"Its backlog grows by up to {show_seconds(3600 * over)} of work an hour."
+        yield f"Queues stay bounded when all rates are scaled by less than {region.critical_scale:.3g}."
+    guarantee = region.guarantee
+    if guarantee.verdict is Verdict.PROVED:
+        yield f"Proved sufficient: {guarantee.theorem}."
+    elif guarantee.verdict is Verdict.CONJECTURED:
+        yield f"Not proved: {guarantee.theorem}; proved up to {guarantee.certified_scale:.3g} times this load."
+
+
+def latency_lines(estimate: LatencyEstimate) -> Iterator[str]:
+    """Mean and p95 with their expected errors, and the memory that queues need."""
+    errors = estimate.expected_error
+    if not estimate.stable:
+        worst = int(estimate.utilisation.argmax())
+        name, load = estimate.system.network.name(worst), float(estimate.utilisation[worst])
+        yield f"UNSTABLE: {name} is offered {load:.3g} seconds of work a second, so waits grow without bound."
+        yield f"Scale all rates by less than {1 / load:.3g} to bound them."
+        return
+    configuration = _configuration(estimate.system)
+    yield f"With {configuration} a prompt takes {show_seconds(estimate.mean)} on average ({_within(errors.mean)})"
+    yield f"and 95 in 100 take less than {show_seconds(estimate.p95)} ({_within(errors.p95)}). Errors seen on {errors.basis}."
+    if estimate.memory is not None:
+        need, most = float(estimate.memory.quantile.max()), estimate.system.constraints.memory
+        chance = estimate.system.constraints.overflow_probability
+        allowed = f" of {show_bytes(most)} allowed" if most else ""
+        yield f"Memory: {show_bytes(need)}{allowed}, exceeded with probability {chance:g} at most (approximation)."
+
+
+def decision_lines(decision: Decision) -> Iterator[str]:
+    """What to run and why, what keeps better ones out, what would mend an infeasible request."""
+    choice, recommended = decision.choice, decision.recommended
+    if choice is None:
+        yield "No configuration meets every limit."
+        yield from _mending(decision)
+    else:
+        if recommended is not None:
+            yield f"Recommended: {recommended.name}, because it {decision.why}."
+        else:
+            yield f"Nothing can be recommended with a clear conscience: {decision.why}."
+        if recommended is None or (choice.M, choice.k) != (recommended.M, recommended.k):
+            yield f"Most accurate as stated, within the limits: {choice.name} at {100 * choice.accuracy:.1f} %."
+        runner_up = decision.runner_up
+        if runner_up is not None:
+            gap = 100 * (choice.accuracy - runner_up.accuracy)
+            yield f"Runner-up: {runner_up.name}, {gap:.1f} points behind {choice.name}."
+        out = [f"{c.name} out ({violation})" for c, violation in decision.binding]
+        if out:
+            yield "What binds: " + "; ".join(out) + "."
+        elif all(c.feasible for c in decision.candidates):
+            yield "No limit binds: every configuration meets them all."
+    impossible = [f"{c.name} ({c.impossible})" for c in decision.candidates if c.impossible]
+    if impossible:
+        yield "Not possible here: " + "; ".join(impossible) + "."
+    yield f"Accuracy: {decision.accuracy.source or decision.accuracy.name}; {decision.accuracy.sampling_remark()}."
+
+
+def _mending(decision: Decision) -> Iterator[str]:
+    relaxation = decision.relaxation
+    assert relaxation is not None
+    if relaxation.configuration is not None:
+        changes = []
+        for change in relaxation.changes:
+            name, show = LIMITS[change.limit]
+            changes.append(f"{name} from {show(change.allowed)} to {show(change.value)}")
+        yield f"Smallest change: move {' and '.join(changes)}; then {relaxation.configuration.name} runs."
+    if relaxation.load_scale is not None and relaxation.at_load is not None:
+        at_load = relaxation.at_load
+        yield f"Or bring the load down to {show_share(relaxation.load_scale)} of what it is; then {at_load.name} meets the limits."
+    elif relaxation.load_scale is None:
+        yield "A smaller load alone does not mend it: some limit fails even on idle devices."
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """The answer first: what to run, how far it holds, how long prompts take, how sure that is."""
+    picked = plan.decision.recommended or plan.decision.choice
+    if picked is not None and plan.settled is not None:
+        yield f"Run {picked.name}."
+        yield from (f"  {line}" for line in _promises(plan, picked))
+    yield from decision_lines(plan.decision)
+
+
+def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
+    assert plan.settled is not None
+    region, system = plan.settled, plan.settled.system
+    total = float(system.rates.sum())
+    most = total * region.critical_scale
+    yield (
+        f"stable up to {most:.3g} prompts/s in all ({show_rate(most)}), {region.critical_scale:.3g} times the load; "
+        f"{region.bottleneck.name} gives way first, now at {show_share(region.bottleneck.utilisation)}"
+    )
+    error = f" (p95 typically {100 * picked.latency_error:.0f} % off)" if picked.latency_error else ""
+    yield f"mean latency {show_seconds(picked.mean_latency)}, p95 {show_seconds(picked.p95_latency)}{error}"
+    if picked.memory_bytes is not None and np.isfinite(picked.memory_bytes):
+        yield f"memory {show_bytes(picked.memory_bytes)} a device"
+    yield f"accuracy {100 * picked.accuracy:.1f} ± {100 * picked.accuracy_error:.1f} % as published"

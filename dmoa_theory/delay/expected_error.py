@@ -1,0 +1,115 @@
+"""How far the latency approximation is from simulation, so that it can be said beside every number.
+
+The bundled table ``data/latency_errors.csv`` compares the approximation with exact simulations of random systems and of
+twelve reference systems, by load and by SCV of service; quorums and link delays have rows of their own. Its header says how
+the systems were drawn. The test-suite checks the table against the reference simulations.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+__all__ = ["ErrorBand", "ExpectedError", "expected_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBand:
+    """Relative error against simulation: typical (mean absolute) and largest seen."""
+
+    typical: float
+    largest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedError:
+    """Error bands of a latency estimate; None for a quantity whose error has not been measured."""
+
+    mean: ErrorBand | None
+    p50: ErrorBand | None
+    p95: ErrorBand | None
+    p99: ErrorBand | None
+    basis: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the JSON contract."""
+        bands = {name: getattr(self, name) for name in ("mean", "p50", "p95", "p99")}
+        shown = {
+            name: None if band is None else {"typical": band.typical, "largest": band.largest} for name, band in bands.items()
+        }
+        return {**shown, "basis": self.basis}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    quantity: str
+    kind: str
+    load_up_to: float
+    scv_up_to: float
+    systems: int
+    band: ErrorBand
+
+
+@cache
+def _table() -> tuple[_Row, ...]:
+    text = resources.files("dmoa_theory").joinpath("data/latency_errors.csv").read_text(encoding="utf-8")
+    return tuple(
+        _Row(
+            row["quantity"],
+            row["kind"],
+            float(row["load_up_to"]),
+            float(row["scv_up_to"]),
+            int(row["systems"]),
+            ErrorBand(float(row["typical"]), float(row["largest"])),
+        )
+        for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    )
+
+
+def expected_error(*, load: float, scv: float, layers: int, quorum: bool, delays: bool) -> ExpectedError:
+    """What is known of the error of a latency estimate.
+
+    Parameters
+    ----------
+    load : float
+        Utilisation of the busiest device.
+    scv : float
+        Typical squared coefficient of variation of service.
+    layers : int
+        Largest M of any user.
+    quorum, delays : bool
+        Whether layers end early, and whether links take time.
+
+    Examples
+    --------
+    With no layers every device is an M/G/1 queue, whose mean is exact.
+
+    >>> expected_error(load=0.7, scv=1.0, layers=0, quorum=False, delays=False).mean
+    ErrorBand(typical=0.0, largest=0.0)
+    """
+    if not load < 1:
+        return ExpectedError(mean=None, p50=None, p95=None, p99=None, basis="none: the system is unstable")
+    kind = "quorum" if quorum else "delay" if delays else "plain"
+    rows = [row for row in _table() if row.kind == kind]
+    most_load, most_scv = max(row.load_up_to for row in rows), max(row.scv_up_to for row in rows)
+    bands, systems = {}, 0
+    for quantity in ("mean", "p50", "p95", "p99"):
+        # the first class that holds the system; the last one for a system beyond them all
+        among = sorted((row for row in rows if row.quantity == quantity), key=lambda row: (row.load_up_to, row.scv_up_to))
+        fits = [row for row in among if min(load, most_load) <= row.load_up_to and min(scv, most_scv) <= row.scv_up_to]
+        bands[quantity], systems = fits[0].band, fits[0].systems
+    basis = f"{systems} simulated systems of like load and variability"
+    if kind != "plain":
+        basis += {"quorum": ", with a quorum", "delay": ", with link delays"}[kind]
+    beyond = [text for text, outside in (("load", load > most_load), ("SCV", scv > most_scv)) if outside]
+    if quorum and delays:
+        beyond.append("a quorum together with link delays")
+    if beyond:
+        basis += f"; {' and '.join(beyond)} beyond all of them: the error may be larger"
+    if layers == 0:
+        bands["mean"] = ErrorBand(0.0, 0.0)
+        basis = "M = 0 is an M/G/1 queue, whose mean is exact; percentiles: " + basis
+    return ExpectedError(**bands, basis=basis)

@@ -1,0 +1,1 @@
+"""What a distributed Mixture-of-Agents system is: devices, links, prompts, service times, (M, k)."""

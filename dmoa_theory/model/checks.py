@@ -1,0 +1,85 @@
+"""Turn what a user typed into checked, read-only arrays; every refusal names the field, the value and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dmoa_theory.errors import InputError
+
+__all__ = [
+    "BoolArray",
+    "FloatArray",
+    "FloatLike",
+    "IntArray",
+    "IntLike",
+    "counts",
+    "non_negative",
+    "positive",
+    "read_only",
+]
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatLike: TypeAlias = float | Sequence[float] | npt.NDArray[Any]
+IntLike: TypeAlias = int | Sequence[int] | npt.NDArray[Any]
+
+
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view of an array that refuses to be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _first(mask: npt.NDArray[np.bool_]) -> int:
+    return int(np.flatnonzero(mask)[0])
+
+
+def _element(field: str, value: npt.NDArray[Any], index: int, scalar: bool) -> tuple[str, object]:
+    """Name one offending element: ``rate[3]`` of a list, plain ``rate`` of a single number."""
+    return (field, value[index].item()) if scalar else (f"{field}[{index}]", value[index].item())
+
+
+def _numbers(field: str, value: object, n: int, allowed: str) -> tuple[npt.NDArray[Any], bool]:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InputError(field, value, allowed) from None
+    if array.dtype.kind not in "iuf" or array.ndim > 1:
+        raise InputError(field, value, allowed)
+    if array.ndim == 1 and array.size != n:
+        raise InputError(field, f"{array.size} values", f"one number, or a list of {n} (one a device)")
+    return np.broadcast_to(array, (n,)), array.ndim == 0
+
+
+def non_negative(field: str, value: FloatLike, n: int, *, what: str = "a finite number, 0 or more") -> FloatArray:
+    """One number or a list of ``n``, finite and at least zero, as a read-only array of shape (n,)."""
+    array, scalar = _numbers(field, value, n, what)
+    wrong = ~(np.isfinite(array) & (array >= 0))
+    if wrong.any():
+        raise InputError(*_element(field, array, _first(wrong), scalar), what)
+    return read_only(np.ascontiguousarray(array, dtype=np.float64))
+
+
+def positive(field: str, value: FloatLike, n: int, *, what: str = "a finite number above 0") -> FloatArray:
+    """One number or a list of ``n``, finite and above zero, as a read-only array of shape (n,)."""
+    array = non_negative(field, value, n, what=what)
+    wrong = array == 0
+    if wrong.any():
+        raise InputError(*_element(field, array, _first(wrong), np.ndim(value) == 0), what)
+    return array
+
+
+def counts(field: str, value: IntLike, n: int, *, low: int = 0) -> IntArray:
+    """One whole number or a list of ``n``, each at least ``low``, as a read-only array of shape (n,)."""
+    what = f"a whole number, {low} or more"
+    array, scalar = _numbers(field, value, n, what)
+    wrong = ~(np.isfinite(array) & (array >= low) & (np.floor(array) == array) & (array < 2**53))
+    if wrong.any():
+        raise InputError(*_element(field, array, _first(wrong), scalar), what)
+    return read_only(np.ascontiguousarray(array, dtype=np.int64))

@@ -1,0 +1,351 @@
+"""From a scenario file to a :class:`~dmoa_theory.model.system.System`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dmoa_theory.errors import InputError, TopologyError
+from dmoa_theory.model.checks import FloatArray
+from dmoa_theory.model.constraints import Constraints
+from dmoa_theory.model.footprint import Footprint, MeasuredFootprint
+from dmoa_theory.model.moa import MoA
+from dmoa_theory.model.network import Network
+from dmoa_theory.model.selection import weights_from_inclusion
+from dmoa_theory.model.service import Law, MeasuredServiceTime, ServiceTime
+from dmoa_theory.model.system import System
+from dmoa_theory.model.tokens import INSTRUCTION_TOKENS, TokenCount, TokenLengths, named_workload
+from dmoa_theory.model.units import parse_byte_rate, parse_bytes
+
+if TYPE_CHECKING:
+    from dmoa_theory.model.graph_files import GraphFile
+    from dmoa_theory.model.profile import Profile
+    from dmoa_theory.model.scenario_file import MemorySection, MoaSection, NetworkSection, ScenarioFile, ServiceSection
+
+__all__ = ["EXAMPLE", "bundled_profiles", "load_scenario"]
+
+#: What every verb takes when no scenario is named.
+EXAMPLE = "example.toml"
+
+_BUNDLED = resources.files("dmoa_theory").joinpath("data")
+
+# Fields of the objects, and where a scenario file keeps them.
+_KEY = {
+    "arrival_rate": "arrivals.rate",
+    "mean": "service.mean",
+    "scv": "service.scv",
+    "law": "service.law",
+    "M": "moa.M",
+    "k": "moa.k",
+    "quorum": "moa.quorum",
+    "selection": "moa.selection",
+    "link_rate": "network.link_rate",
+}
+
+
+@contextmanager
+def _speaking_of(file: str, section: str = "") -> Iterator[None]:
+    """Let complaints name the scenario file and its keys instead of the objects' fields."""
+    try:
+        yield
+    except InputError as error:
+        if error.file is not None:  # it speaks of another file, in that file's own words
+            raise
+        stem, bracket, index = error.field.partition("[")
+        field = (_KEY.get(stem) or (f"{section}.{stem}" if section and stem else stem)) + bracket + index
+        raise error.located(field=field or section, file=file) from None
+
+
+def load_scenario(path: str | Path | None = None, overrides: Iterable[str] = ()) -> System:
+    """Read a scenario file.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A TOML file as ``dmoa init`` writes it; default the bundled example.
+    overrides : iterable of str
+        ``"section.key=value"``, as ``--set`` takes them.
+
+    Returns
+    -------
+    System
+
+    Raises
+    ------
+    InputError
+        One line naming file, field, value and what is allowed.
+
+    Examples
+    --------
+    >>> from dmoa_theory import load_scenario
+    >>> load_scenario(overrides=["moa.M=2", "moa.k=3"]).moa
+    <MoA: M=2, k=3>
+    """
+    from dmoa_theory.model.scenario_file import read_scenario_file
+
+    if path is None:
+        with resources.as_file(_BUNDLED.joinpath(EXAMPLE)) as bundled:
+            return _build(read_scenario_file(bundled, overrides), bundled)
+    return _build(read_scenario_file(Path(path), overrides), Path(path))
+
+
+def bundled_profiles() -> dict[str, Path]:
+    """Profiles that come with the package, by name; a scenario may name them instead of a file."""
+    folder = Path(str(_BUNDLED.joinpath("profiles")))
+    return {path.stem: path for path in sorted(folder.glob("*.json"))}
+
+
+def _build(scenario: ScenarioFile, path: Path) -> System:
+    file = str(path)
+    folder = path.parent
+    with _speaking_of(file, "network"):
+        network, graph = _network(scenario.network, folder)
+        rate = scenario.network.link_rate
+        link_rate = None if rate is None else parse_byte_rate("link_rate", rate)
+    with _speaking_of(file):
+        service, measured = _service(scenario.service, graph, folder)
+        footprint = _footprint(scenario.memory, measured)
+    with _speaking_of(file):
+        moa = _moa(scenario.moa, network, graph, folder)
+    with _speaking_of(file, "constraints"):
+        limits = {name: value for name, value in scenario.constraints if value is not None}
+        if "memory" in limits:
+            limits["memory"] = parse_bytes("memory", limits["memory"])
+        constraints = Constraints(**limits)
+    if scenario.arrivals.rate is not None:
+        arrival_rate = scenario.arrivals.rate
+    elif graph is not None and graph.rate is not None:
+        arrival_rate = graph.rate
+    else:
+        raise InputError("arrivals.rate", InputError.MISSING, "prompts/s of each user, a number or a list", file=file)
+    with _speaking_of(file):
+        if constraints.memory is not None and footprint is None:
+            raise InputError(
+                "constraints.memory", scenario.constraints.memory, "only with a [memory] section or a measured profile to count"
+            )
+        return System(
+            network=network,
+            arrival_rate=arrival_rate,
+            service=service,
+            moa=moa,
+            footprint=footprint,
+            link_rate=link_rate,
+            constraints=constraints,
+            accuracy=_accuracy_name(scenario.accuracy.table, folder),
+            title=scenario.title or path.stem,
+        )
+
+
+def _accuracy_name(table: str | None, folder: Path) -> str | None:
+    """A bundled name stays a name; anything that looks like a file is taken relative to the scenario."""
+    return str(folder / table) if table is not None and table.endswith(".csv") else table
+
+
+def _network(section: NetworkSection, folder: Path) -> tuple[Network, GraphFile | None]:
+    from dmoa_theory.model.graph_files import read_graph
+    from dmoa_theory.model.topologies import build_topology
+
+    family = dict(section.model_extra or {})
+    if section.topology is None and section.file is None:
+        raise InputError("topology", InputError.MISSING, 'a family such as "complete", or a graph as file = "..."')
+    if section.topology is not None and section.file is not None:
+        raise InputError("file", section.file, "not beside topology: one of the two says who may ask whom")
+    graph = None
+    if section.file is not None:
+        if family:
+            raise TopologyError(
+                next(iter(family)), next(iter(family.values())), "no further keys beside file: the file says it all"
+            )
+        graph = read_graph(folder / section.file, directed=section.directed)
+        network = graph.network
+    else:
+        if section.directed is not None:
+            raise TopologyError("directed", section.directed, "only beside file: the named families link both ways")
+        network = build_topology(section.topology, **family)
+    if section.names is not None:
+        network = replace(network, names=tuple(section.names))
+    if section.link_delay is not None:
+        delay = np.asarray(section.link_delay, dtype=np.float64)
+        if delay.ndim == 1:
+            if delay.size != network.n_devices:
+                raise InputError(
+                    "link_delay", f"{delay.size} values", f"one number, or a list of {network.n_devices} (one a device)"
+                )
+            delay = np.repeat(delay, network.out_degree)  # of the links that leave each device
+        network = replace(network, link_delay=delay)
+    return network, graph
+
+
+def _service(
+    section: ServiceSection, graph: GraphFile | None, folder: Path
+) -> tuple[ServiceTime | MeasuredServiceTime, MeasuredServiceTime | None]:
+    in_numbers = {"mean": section.mean, "scv": section.scv, "stages": section.stages}
+    of_profile = {
+        "prompt_tokens": section.prompt_tokens,
+        "output_tokens": section.output_tokens,
+        "tokens": section.tokens,
+        "instruction_tokens": section.instruction_tokens,
+    }
+    if section.profile is not None:
+        for name, value in in_numbers.items():
+            if value is not None:
+                raise InputError(f"service.{name}", value, "not beside profile: service times follow from the profile")
+        profiles = tuple(_profile(name, folder) for name in _listed(section.profile))
+        law = Law.GAMMA if section.law is None else ServiceTime.from_law(section.law, 1.0).law
+        measured = MeasuredServiceTime(profiles=profiles, tokens=_tokens(section), law=law)
+        if len(profiles) > 1 and len(measured.tokens) > 1 and len(profiles) != len(measured.tokens):
+            raise InputError(
+                "service.profile", f"{len(profiles)} profiles", f"one, or {len(measured.tokens)} like the token counts"
+            )
+        return measured, measured
+    for name, value in of_profile.items():
+        if value is not None:
+            raise InputError(f"service.{name}", value, "only beside profile: token counts need a measured profile")
+    mean = section.mean if section.mean is not None else graph.service_mean if graph is not None else None
+    scv = section.scv if section.scv is not None else graph.service_scv if graph is not None else None
+    if mean is None:
+        raise InputError("service.mean", InputError.MISSING, "seconds of a first-layer inference, or a measured profile")
+    law = section.law or (Law.EXPONENTIAL if scv is None else Law.GAMMA)
+    stages = section.stages
+    try:
+        service = ServiceTime.from_law(
+            law, mean, scv=scv, later=stages.layer if stages else 1.0, aggregate=stages.aggregate if stages else 1.0
+        )
+    except InputError as error:
+        raise error.located(field=f"service.{error.field}") from None
+    return service, None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _profile(name: str, folder: Path) -> Profile:
+    from dmoa_theory.model.profile import read_profile
+
+    known = bundled_profiles()
+    path = folder / name
+    if not path.exists() and name in known:
+        path = known[name]
+    if not path.exists():
+        bundled = ", ".join(known)
+        raise InputError("service.profile", name, f"a file beside the scenario, or one of the bundled profiles: {bundled}")
+    return read_profile(path)
+
+
+def _tokens(section: ServiceSection) -> tuple[TokenLengths, ...]:
+    instruction = INSTRUCTION_TOKENS if section.instruction_tokens is None else section.instruction_tokens
+    if section.tokens is not None:
+        for name in ("prompt_tokens", "output_tokens"):
+            if getattr(section, name) is not None:
+                raise InputError(f"service.{name}", getattr(section, name), "not beside tokens, which gives both counts")
+        try:
+            return tuple(replace(named_workload(name), instruction=instruction) for name in _listed(section.tokens))
+        except InputError as error:
+            raise error.located(field=f"service.{error.field}") from None
+    counts = {}
+    for name in ("prompt_tokens", "output_tokens"):
+        given = getattr(section, name)
+        if given is None:
+            raise InputError(f"service.{name}", InputError.MISSING, 'token counts beside a profile, or tokens = "alpaca-eval"')
+        try:
+            counts[name] = [TokenCount(**each) if isinstance(each, dict) else TokenCount(each) for each in _listed(given)]
+        except InputError as error:
+            raise error.located(field=f"service.{name}") from None
+    n = max(len(listed) for listed in counts.values())
+    for name, listed in counts.items():
+        if len(listed) not in (1, n):
+            raise InputError(f"service.{name}", f"{len(listed)} values", f"one, or {n} like the other token count")
+    prompts, outputs = (listed if len(listed) == n else listed * n for listed in counts.values())
+    try:
+        return tuple(TokenLengths(prompt=p, output=o, instruction=instruction) for p, o in zip(prompts, outputs, strict=True))
+    except InputError as error:
+        raise error.located(field=f"service.{error.field}") from None
+
+
+def _footprint(section: MemorySection | None, measured: MeasuredServiceTime | None) -> Footprint | MeasuredFootprint | None:
+    given: dict[str, FloatArray] = {}
+    if section is not None:
+        keys = {
+            "weights": "weight_bytes",
+            "kv_bytes_per_token": "kv_bytes_per_token",
+            "context_tokens": "context_tokens",
+            "bytes_per_prompt": "prompt_bytes",
+            "bytes_per_response": "response_bytes",
+        }
+        for name, value in section:
+            if value is not None:
+                field = f"memory.{name}"
+                amounts = [v if name == "context_tokens" else parse_bytes(field, v) for v in _listed(value)]
+                given[keys[name]] = np.array(amounts) if isinstance(value, list) else np.array(amounts[0])
+    if measured is not None:
+        return MeasuredFootprint(profiles=measured.profiles, tokens=measured.tokens, given=given)
+    return Footprint.from_numbers(**given) if section is not None else None
+
+
+def _moa(section: MoaSection, network: Network, graph: GraphFile | None, folder: Path) -> MoA:
+    weight = graph.selection_weight if graph is not None else None
+    if section.selection is None:
+        return MoA(section.M, section.k, section.quorum, weight)
+    moa = MoA(section.M, section.k, section.quorum)
+    if moa.n_users not in (None, network.n_devices):
+        raise InputError(
+            "M" if np.ndim(section.M) else "k", f"{moa.n_users} values", f"one number, or a list of {network.n_devices}"
+        )
+    return replace(moa, selection_weight=_selection(folder / section.selection, network, moa))
+
+
+def _selection(path: Path, network: Network, moa: MoA) -> FloatArray:
+    """Weights of the links whose inclusion probabilities a CSV (columns from, to, probability) gives."""
+    file = str(path)
+    place = {network.name(u): u for u in range(network.n_devices)} | {str(u): u for u in range(network.n_devices)}
+    inclusion = np.zeros(network.n_links)
+    for line, row in _selection_rows(path):
+        try:
+            u, v = place[row["from"].strip()], place[row["to"].strip()]
+        except KeyError as error:
+            raise InputError(f"line {line}", error.args[0], "a device of the network, by name or number", file=file) from None
+        link = int(network.indptr[u] + np.searchsorted(network.neighbours(u), v))
+        if link >= network.indptr[u + 1] or network.indices[link] != v:
+            raise InputError(f"line {line}", f"{row['from']} to {row['to']}", "a link of the network", file=file)
+        try:
+            inclusion[link] = float(row["probability"])
+        except ValueError:
+            raise InputError(f"line {line}", row["probability"], "a probability from 0 to 1", file=file) from None
+    M, k, _ = moa.per_user(network.n_devices)
+    weight = np.ones(network.n_links)
+    for u in np.flatnonzero((M > 0) & (k > 0)).tolist():
+        links = slice(int(network.indptr[u]), int(network.indptr[u + 1]))
+        total = inclusion[links].sum()
+        if not abs(total - k[u]) <= 1e-6:
+            allowed = f"probabilities that sum to k = {k[u]} over the neighbours that it asks"
+            raise InputError(f"device {network.name(u)}", f"a sum of {total:.6g}", allowed, file=file)
+        try:
+            weight[links] = weights_from_inclusion(inclusion[links], field=f"device {network.name(u)}")
+        except InputError as error:
+            raise error.located(file=file) from None
+    return weight
+
+
+def _selection_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    file = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError("moa.selection", str(path), "an existing CSV with columns from,to,probability") from None
+    except (OSError, UnicodeDecodeError):
+        raise InputError("", InputError.MISSING, "cannot be read as UTF-8 text", file=file) from None
+    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    if reader.fieldnames is None or not {"from", "to", "probability"} <= set(reader.fieldnames):
+        raise InputError("columns", ",".join(reader.fieldnames or ()) or "none", "from,to,probability", file=file)
+    for row in reader:
+        if None in row.values() or None in row:
+            raise InputError(f"line {reader.line_num}", "too few or too many columns", "from,to,probability", file=file)
+        yield reader.line_num, row

@@ -1,0 +1,271 @@
+"""The scenario file as written: sections, keys, types; read from TOML, overridden by ``section.key=value``, checked.
+
+pydantic works at this border only; :mod:`dmoa_theory.model.scenario` turns what comes out into a
+:class:`~dmoa_theory.model.system.System`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from dmoa_theory.errors import InputError
+
+__all__ = ["ScenarioFile", "read_scenario_file"]
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a number")
+    return value
+
+
+def _numbers(value: object) -> object:
+    if isinstance(value, list) and value and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a number, or a list of numbers (one a device)")
+    return value
+
+
+def _texts(value: object) -> object:
+    if isinstance(value, str) or (isinstance(value, list) and value and all(isinstance(v, str) for v in value)):
+        return value
+    raise ValueError("text, or a list of texts (one a device)")
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("text in quotes")
+    return value
+
+
+def _names(value: object) -> object:
+    if not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+        raise ValueError("a list of texts, one a device")
+    return value
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("a whole number")
+    return value
+
+
+def _flag(value: object) -> object:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _count(value: object) -> object:
+    """A token count: a number, a {mean, scv} table, or a list of either."""
+    if isinstance(value, dict):
+        unknown = set(value) - {"mean", "scv"}
+        if (
+            unknown
+            or "mean" not in value
+            or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value.values())
+        ):
+            raise ValueError("a number of tokens, or { mean = ..., scv = ... }")
+        return value
+    if isinstance(value, list) and value:
+        return [_count(v) for v in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a number of tokens, or { mean = ..., scv = ... }")
+    return value
+
+
+Number = Annotated[Any, BeforeValidator(_number)]
+Numbers = Annotated[Any, BeforeValidator(_numbers)]
+Text = Annotated[Any, BeforeValidator(_text)]
+Texts = Annotated[Any, BeforeValidator(_texts)]
+Names = Annotated[Any, BeforeValidator(_names)]
+Whole = Annotated[Any, BeforeValidator(_whole)]
+Flag = Annotated[Any, BeforeValidator(_flag)]
+Count = Annotated[Any, BeforeValidator(_count)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NetworkSection(BaseModel):
+    """Who may ask whom: a named family with its own keys, or a file."""
+
+    model_config = ConfigDict(extra="allow")  # the keys of a family are checked by the family
+
+    topology: Text = None
+    file: Text = None
+    directed: Flag = None
+    names: Names = None
+    link_delay: Numbers = None
+    link_rate: Any = None
+
+
+class ArrivalsSection(_Section):
+    """How often users ask."""
+
+    rate: Numbers = None
+
+
+class StagesSection(_Section):
+    """Mean service of later stages, as multiples of the first layer."""
+
+    layer: Numbers = 1.0
+    aggregate: Numbers = 1.0
+
+
+class ServiceSection(_Section):
+    """How long an inference takes: numbers, or a profile with token counts."""
+
+    mean: Numbers = None
+    scv: Numbers = None
+    law: Text = None
+    stages: StagesSection | None = None
+    profile: Texts = None
+    prompt_tokens: Count = None
+    output_tokens: Count = None
+    tokens: Texts = None
+    instruction_tokens: Number = None
+
+
+class MoaSection(_Section):
+    """What users run."""
+
+    M: Numbers = 1
+    k: Numbers = 1
+    quorum: Numbers = None
+    selection: Text = None
+
+
+class ConstraintsSection(_Section):
+    """Limits on a plan."""
+
+    mean_latency: Number = None
+    p95_latency: Number = None
+    memory: Any = None
+    max_utilisation: Number = None
+    overflow_probability: Number = None
+    min_accuracy: Number = None
+
+
+class MemorySection(_Section):
+    """What devices keep in memory."""
+
+    weights: Any = None
+    kv_bytes_per_token: Any = None
+    context_tokens: Numbers = None
+    bytes_per_prompt: Any = None
+    bytes_per_response: Any = None
+
+
+class AccuracySection(_Section):
+    """Which accuracy data a plan goes by."""
+
+    table: Text = None
+
+
+class ScenarioFile(_Section):
+    """A scenario file, section by section."""
+
+    title: Text = ""
+    network: NetworkSection
+    arrivals: ArrivalsSection = Field(default_factory=ArrivalsSection)
+    service: ServiceSection = Field(default_factory=ServiceSection)
+    moa: MoaSection = Field(default_factory=MoaSection)
+    constraints: ConstraintsSection = Field(default_factory=ConstraintsSection)
+    memory: MemorySection | None = None
+    accuracy: AccuracySection = Field(default_factory=AccuracySection)
+
+
+def read_scenario_file(path: Path, overrides: Iterable[str] = ()) -> ScenarioFile:
+    """Read and check a scenario file.
+
+    Parameters
+    ----------
+    path : Path
+    overrides : iterable of str
+        ``"section.key=value"``, values written as in TOML (bare words are taken as text).
+
+    Raises
+    ------
+    InputError
+        One line: the file is missing or not TOML, a key is not known (the nearest known one is suggested), a value is of
+        the wrong kind.
+    """
+    file = str(path)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("", InputError.MISSING, "no such file", file=file) from None
+    except OSError as error:
+        raise InputError(
+            "", InputError.MISSING, f"cannot be read ({(error.strerror or 'unreadable').lower()})", file=file
+        ) from None
+    try:
+        document = tomllib.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InputError("", InputError.MISSING, "not valid TOML: it is not UTF-8 text", file=file) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError("", InputError.MISSING, f"not valid TOML: {error}", file=file) from None
+    for override in overrides:
+        _override(document, override)
+    try:
+        return ScenarioFile.model_validate(document)
+    except ValidationError as error:
+        raise _one_line(error, file) from None
+
+
+def _override(document: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise InputError("--set", override, 'of the form section.key=value, such as "moa.k=2"')
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    place = document
+    for key in keys[:-1]:
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
+            raise InputError("--set", override, f'section.key=value, and "{key}" is not a section')
+    # a family's keys mean nothing to another family or to a file
+    if keys[0] == "network" and keys[-1] in {"topology", "file"} and place.get(keys[-1]) != value:
+        for stale in set(place) - {"names", "link_delay", "link_rate"}:
+            del place[stale]
+    place[keys[-1]] = value
+
+
+def _one_line(error: ValidationError, file: str) -> InputError:
+    """The first complaint of pydantic, in our words."""
+    first = error.errors(include_url=False)[0]
+    place = [str(part) for part in first["loc"]]
+    field = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        section: Any = ScenarioFile
+        for part in place[:-1]:
+            section = _section_type(section, part)
+        known = list(section.model_fields)
+        near = difflib.get_close_matches(place[-1], known, n=1)
+        hint = f'did you mean "{near[0]}"? ' if near else ""
+        return InputError("", f"unknown key {field}", f"{hint}known here: {', '.join(known)}", file=file)
+    if first["type"] == "missing":
+        return InputError(f"[{field}]", InputError.MISSING, f"a scenario has a section [{field}]", file=file)
+    if first["type"] in {"model_type", "model_attributes_type"}:
+        return InputError(field, first["input"], f"a section, written [{field}]", file=file)
+    return InputError(field, first["input"], first["msg"].removeprefix("Value error, "), file=file)
+
+
+def _section_type(section: type[BaseModel], name: str) -> Any:
+    annotation = section.model_fields[name].annotation
+    for candidate in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return section

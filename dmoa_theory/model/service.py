@@ -1,0 +1,274 @@
+"""How long one inference takes: mean and variability for every device and every stage of a query.
+
+A query has three kinds of stage: its first layer, its later layers, and the aggregation at home. A service time is either
+given in numbers (:class:`ServiceTime`) or follows from a measured profile and token lengths (:class:`MeasuredServiceTime`),
+in which case the prompt of a later stage, and with it the service time, grows with ``k``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dmoa_theory.errors import InputError
+from dmoa_theory.model.checks import FloatArray, FloatLike, non_negative, positive, read_only
+
+if TYPE_CHECKING:
+    from dmoa_theory.model.profile import Profile, ServiceFit
+    from dmoa_theory.model.tokens import TokenLengths
+
+__all__ = ["Law", "MeasuredServiceTime", "ServiceTime", "Stage"]
+
+
+class Law(StrEnum):
+    """Families of service-time distributions; each is fixed by its mean and its SCV."""
+
+    EXPONENTIAL = "exponential"
+    DETERMINISTIC = "deterministic"
+    GAMMA = "gamma"
+    LOGNORMAL = "lognormal"
+
+
+class Stage(IntEnum):
+    """Kinds of stage: columns of every per-stage array."""
+
+    FIRST = 0
+    LATER = 1
+    AGGREGATE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ServiceTime:
+    """Service-time laws of the devices, stage by stage.
+
+    Usually made by :meth:`from_law` or its shorthands :meth:`exponential`, :meth:`deterministic`, :meth:`gamma` and
+    :meth:`lognormal`.
+
+    Parameters
+    ----------
+    mean : ndarray, shape (n, 3) or (1, 3), seconds
+        Mean service time at each device in the first layer, the later layers and the aggregation; one row for all alike.
+    scv : ndarray, shape (n, 3) or (1, 3)
+        Squared coefficient of variation (variance / mean^2).
+    law : Law
+        Family of the distribution.
+    mean_error : ndarray, shape (n, 3) or (1, 3), seconds
+        Standard error of ``mean``; zero where it is taken as known.
+
+    Examples
+    --------
+    >>> service = ServiceTime.gamma([24.0, 31.0], scv=0.5, later=1.3, aggregate=1.3)
+    >>> service.mean.round(1).tolist()
+    [[24.0, 31.2, 31.2], [31.0, 40.3, 40.3]]
+    """
+
+    mean: FloatArray
+    scv: FloatArray
+    law: Law = Law.GAMMA
+    mean_error: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        """Check shapes and values, and freeze the arrays."""
+        mean = np.atleast_2d(np.asarray(self.mean, dtype=np.float64))
+        if mean.ndim != 2 or mean.shape[1] != len(Stage):
+            raise InputError("mean", f"shape {mean.shape}", "an array of shape (n, 3): first layer, later layers, aggregation")
+        columns = [positive("mean", mean[:, s], mean.shape[0]) for s in Stage]
+        scv = np.broadcast_to(np.asarray(self.scv, dtype=np.float64), mean.shape)
+        for s in Stage:
+            non_negative("scv", scv[:, s], mean.shape[0])
+        law = Law(self.law)
+        fixed = {Law.EXPONENTIAL: 1.0, Law.DETERMINISTIC: 0.0}.get(law)
+        if fixed is not None and (scv != fixed).any():
+            raise InputError("scv", scv[scv != fixed][0].item(), f'{fixed:g} for the law "{law.value}", or another law')
+        error = np.zeros(()) if self.mean_error is None else np.asarray(self.mean_error, dtype=np.float64)
+        object.__setattr__(self, "mean", read_only(np.column_stack(columns)))
+        object.__setattr__(self, "scv", read_only(scv))
+        object.__setattr__(self, "law", law)
+        object.__setattr__(self, "mean_error", read_only(np.broadcast_to(error, mean.shape)))
+
+    @classmethod
+    def from_law(
+        cls,
+        law: Law | str,
+        mean: FloatLike,
+        *,
+        scv: FloatLike | None = None,
+        later: FloatLike = 1.0,
+        aggregate: FloatLike = 1.0,
+    ) -> ServiceTime:
+        """Service times whose later stages are multiples of the first.
+
+        Parameters
+        ----------
+        law : Law or str
+            ``"exponential"``, ``"deterministic"``, ``"gamma"`` or ``"lognormal"``.
+        mean : float or array_like, shape (n,), seconds
+            Mean first-layer service time; one number for all devices alike, or one a device.
+        scv : float or array_like, shape (n,)
+            Squared coefficient of variation, the same in every stage; default 1 (0 for ``"deterministic"``).
+        later, aggregate : float or array_like, shape (n,)
+            Mean of a later layer and of the aggregation, as multiples of the first layer.
+
+        Raises
+        ------
+        InputError
+            For a law that is not known, values that are not positive, or lengths that differ.
+        """
+        try:
+            law = Law(law)
+        except ValueError:
+            raise InputError("law", law, "one of " + ", ".join(known.value for known in Law)) from None
+        if scv is None:
+            scv = 0.0 if law is Law.DETERMINISTIC else 1.0
+        n = max(np.size(x) if np.ndim(x) else 1 for x in (mean, scv, later, aggregate))
+        first = positive("mean", mean, n)
+        return cls(
+            mean=np.column_stack(
+                [first, first * positive("stages.layer", later, n), first * positive("stages.aggregate", aggregate, n)]
+            ),
+            scv=np.repeat(non_negative("scv", scv, n)[:, None], len(Stage), axis=1),
+            law=law,
+        )
+
+    @classmethod
+    def exponential(cls, mean: FloatLike, *, later: FloatLike = 1.0, aggregate: FloatLike = 1.0) -> ServiceTime:
+        """Exponential service times (SCV 1); see :meth:`from_law`."""
+        return cls.from_law(Law.EXPONENTIAL, mean, later=later, aggregate=aggregate)
+
+    @classmethod
+    def deterministic(cls, mean: FloatLike, *, later: FloatLike = 1.0, aggregate: FloatLike = 1.0) -> ServiceTime:
+        """Service times that never vary (SCV 0); see :meth:`from_law`."""
+        return cls.from_law(Law.DETERMINISTIC, mean, later=later, aggregate=aggregate)
+
+    @classmethod
+    def gamma(cls, mean: FloatLike, scv: FloatLike, *, later: FloatLike = 1.0, aggregate: FloatLike = 1.0) -> ServiceTime:
+        """Gamma service times; see :meth:`from_law`."""
+        return cls.from_law(Law.GAMMA, mean, scv=scv, later=later, aggregate=aggregate)
+
+    @classmethod
+    def lognormal(cls, mean: FloatLike, scv: FloatLike, *, later: FloatLike = 1.0, aggregate: FloatLike = 1.0) -> ServiceTime:
+        """Lognormal service times; see :meth:`from_law`."""
+        return cls.from_law(Law.LOGNORMAL, mean, scv=scv, later=later, aggregate=aggregate)
+
+    @property
+    def n_devices(self) -> int | None:
+        """Number of devices described; None when one row serves all."""
+        return None if self.mean.shape[0] == 1 else int(self.mean.shape[0])
+
+    @property
+    def grows_with_k(self) -> bool:
+        """Whether later stages take longer for larger k; never, for times given in numbers."""
+        return False
+
+    def for_k(self, k: int) -> ServiceTime:
+        """The service times when every proposer group has ``k + 1`` members: these themselves."""
+        return self
+
+    def second_moment(self) -> FloatArray:
+        """E[S^2] of each device and stage, s^2; shape as ``mean``."""
+        return self.mean**2 * (1 + self.scv)
+
+    def third_moment(self) -> FloatArray:
+        """E[S^3] of each device and stage, s^3; shape as ``mean``.
+
+        Gamma laws (exponential and deterministic among them): ``mean^3 (1 + c2) (1 + 2 c2)``; lognormal:
+        ``mean^3 (1 + c2)^3``, with ``c2`` the SCV.
+        """
+        factor = (1 + self.scv) ** 3 if self.law is Law.LOGNORMAL else (1 + self.scv) * (1 + 2 * self.scv)
+        return self.mean**3 * factor
+
+    def at_upper_limit(self, standard_errors: float) -> ServiceTime:
+        """The same laws with every mean raised by that many of its standard errors."""
+        assert self.mean_error is not None
+        return ServiceTime(mean=self.mean + standard_errors * self.mean_error, scv=self.scv, law=self.law)
+
+    def __repr__(self) -> str:
+        """Law, range of means, range of SCVs."""
+        low, high = self.mean.min(), self.mean.max()
+        span = f"{low:.4g} s" if low == high else f"{low:.4g} to {high:.4g} s"
+        spread = (
+            f"{self.scv.min():.3g}" if self.scv.min() == self.scv.max() else f"{self.scv.min():.3g} to {self.scv.max():.3g}"
+        )
+        return f"<ServiceTime: {self.law.value}, mean {span}, SCV {spread}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeasuredServiceTime:
+    """Service times that follow from measured profiles and token lengths.
+
+    The profile gives ``T(p, o) = c0 + c1 p + c2 p^2 + s (d0 + d1 (p + s/2))`` with ``s = o - 1`` decode steps; the token
+    lengths give the joint moments of ``p`` (tokens read) and ``o`` (tokens written) in each stage. Mean and SCV are exact
+    for gamma-distributed lengths; the law is then matched by its first two moments.
+
+    Parameters
+    ----------
+    profiles : tuple of Profile
+        One for all devices, or one a device.
+    tokens : tuple of TokenLengths
+        One for all devices, or one a device.
+    law : Law
+        Family that is matched to mean and SCV.
+    """
+
+    profiles: tuple[Profile, ...]
+    tokens: tuple[TokenLengths, ...]
+    law: Law = Law.GAMMA
+
+    @property
+    def n_devices(self) -> int | None:
+        """Number of devices described; None when one profile and one workload serve all."""
+        longest = max(len(self.profiles), len(self.tokens))
+        return None if longest == 1 else longest
+
+    @property
+    def grows_with_k(self) -> bool:
+        """Whether later stages take longer for larger k: they do."""
+        return True
+
+    def for_k(self, k: int) -> ServiceTime:
+        """The service times when every proposer group has ``k + 1`` members."""
+        rows = max(len(self.profiles), len(self.tokens))
+        moments = np.empty((rows, len(Stage), 3))
+        for i in range(rows):
+            fit = self.profiles[i % len(self.profiles)].fit
+            lengths = self.tokens[i % len(self.tokens)]
+            for stage in Stage:
+                moments[i, stage] = _moments(fit, lengths, later=stage is not Stage.FIRST, k=k)
+        mean, variance, error = np.moveaxis(moments, -1, 0)
+        return ServiceTime(mean=mean, scv=np.maximum(variance, 0.0) / mean**2, law=self.law, mean_error=error)
+
+    def __repr__(self) -> str:
+        """Which profiles and which lengths."""
+        names = " and ".join(dict.fromkeys(profile.name for profile in self.profiles))
+        return f"<MeasuredServiceTime: {names}; token lengths: {self.tokens[0].source}>"
+
+
+def _raw_moments(cumulants: FloatArray) -> FloatArray:
+    """Moments of order 0 to 4 about zero, from the first four cumulants; shape (5,)."""
+    k1, k2, k3, k4 = cumulants
+    return np.array(
+        [
+            1.0,
+            k1,
+            k2 + k1**2,
+            k3 + 3 * k2 * k1 + k1**3,
+            k4 + 4 * k3 * k1 + 3 * k2**2 + 6 * k2 * k1**2 + k1**4,
+        ]
+    )
+
+
+def _moments(fit: ServiceFit, lengths: TokenLengths, *, later: bool, k: int) -> tuple[float, float, float]:
+    """Mean, variance and standard error of the mean of one inference, in s, s^2 and s."""
+    read, steps = _raw_moments(lengths.read(later=later, k=k)), _raw_moments(lengths.decode_steps())
+    # T is a polynomial in tokens read (rows) and decode steps (columns), which are independent.
+    polynomial = np.array([[fit.c0, fit.d0, fit.d1 / 2], [fit.c1, fit.d1, 0.0], [fit.c2, 0.0, 0.0]])
+    mean = float(read[:3] @ polynomial @ steps[:3])
+    squared = np.zeros((5, 5))
+    for i, j in np.argwhere(polynomial):
+        squared[i : i + 3, j : j + 3] += polynomial[i, j] * polynomial
+    variance = float(read @ squared @ steps) - mean**2
+    sensitivity = np.array([1.0, read[1], read[2], steps[1], read[1] * steps[1] + steps[2] / 2])
+    return mean, variance, float(np.sqrt(max(sensitivity @ fit.cov @ sensitivity, 0.0)))

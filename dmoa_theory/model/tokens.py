@@ -1,0 +1,148 @@
+"""How long prompts and answers are, in tokens, and what every stage of a query therefore reads and writes.
+
+The first layer reads the user's prompt. Every later layer and the aggregation read the aggregation instruction, the prompt
+again, and the ``k + 1`` answers of the layer before (Mitra2024, section II): prompts grow with ``k``. Lengths are taken as
+independent gamma variables; a gamma law has the cumulants ``(r - 1)! m^r scv^(r - 1)``, and cumulants add over independent
+parts, so every moment of a concatenated prompt is exact.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+from dmoa_theory.errors import InputError
+from dmoa_theory.model.checks import FloatArray
+
+__all__ = ["TokenCount", "TokenLengths", "named_workload", "workload_names"]
+
+#: Tokens of an aggregation instruction of about ninety English words.
+INSTRUCTION_TOKENS = 120.0
+#: English text: three words make about four tokens (a rule of thumb; named workloads given in words use it).
+TOKENS_PER_WORD = 4.0 / 3.0
+#: English text: about four bytes a token.
+BYTES_PER_TOKEN = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """A length in tokens: its mean and its squared coefficient of variation (variance / mean^2)."""
+
+    mean: float
+    scv: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that no text has."""
+        if not (math.isfinite(self.mean) and self.mean >= 1):
+            raise InputError("mean", self.mean, "a number of tokens, 1 or more")
+        if not (math.isfinite(self.scv) and self.scv >= 0):
+            raise InputError("scv", self.scv, "a finite number, 0 or more")
+
+    def cumulants(self) -> FloatArray:
+        """First four cumulants of a gamma law with this mean and SCV; shape (4,)."""
+        orders = np.arange(1, 5)
+        factorial = np.array([1.0, 1.0, 2.0, 6.0])
+        return np.asarray(factorial * self.mean**orders * np.where(orders == 1, 1.0, self.scv ** (orders - 1.0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLengths:
+    """Token counts of a workload.
+
+    Parameters
+    ----------
+    prompt : TokenCount
+        The user's prompt.
+    output : TokenCount
+        One answer, the same law in every stage.
+    instruction : float
+        Tokens of the aggregation instruction, put before the prompt in every stage but the first.
+    source : str
+        Where the lengths come from, for reports.
+
+    Examples
+    --------
+    >>> lengths = TokenLengths(prompt=TokenCount(100), output=TokenCount(50), instruction=20)
+    >>> lengths.read(later=True, k=2).tolist()[0]
+    270.0
+    """
+
+    prompt: TokenCount
+    output: TokenCount
+    instruction: float = INSTRUCTION_TOKENS
+    source: str = "given"
+
+    def __post_init__(self) -> None:
+        """Refuse an instruction of impossible length."""
+        if not (math.isfinite(self.instruction) and self.instruction >= 0):
+            raise InputError("instruction_tokens", self.instruction, "a number of tokens, 0 or more")
+
+    def read(self, *, later: bool, k: int) -> FloatArray:
+        """Cumulants of the tokens a stage reads; shape (4,). ``later`` stages read the answers of ``k + 1`` proposers too."""
+        cumulants = self.prompt.cumulants()
+        if later:
+            cumulants = cumulants + (k + 1) * self.output.cumulants()
+            cumulants[0] += self.instruction
+        return cumulants
+
+    def decode_steps(self) -> FloatArray:
+        """Cumulants of the decode steps of one answer (its tokens less the first, which prefill yields); shape (4,)."""
+        cumulants = self.output.cumulants()
+        cumulants[0] -= 1.0
+        return cumulants
+
+
+@cache
+def _lengths_table() -> dict[tuple[str, str, str], tuple[float, float, str]]:
+    text = resources.files("dmoa_theory").joinpath("data/tokens/lengths.csv").read_text(encoding="utf-8")
+    return {
+        (row["model"], row["what"], row["unit"]): (float(row["mean"]), float(row["scv"]), row["source"])
+        for row in csv.DictReader(text.splitlines())
+    }
+
+
+@cache
+def workload_names() -> tuple[str, ...]:
+    """Names that :func:`named_workload` knows."""
+    models = [model for model, what, unit in _lengths_table() if what == "output" and unit == "words"]
+    return ("alpaca-eval", *(f"alpaca-eval:{model}" for model in models), "azure-code", "azure-conv")
+
+
+def named_workload(name: str) -> TokenLengths:
+    """Length facts of a public workload, with their source.
+
+    ``alpaca-eval`` takes the 805 instructions of AlpacaEval 2.0 and the answers of Qwen1.5-72B-Chat to them
+    (``alpaca-eval:MODEL`` those of another model), counted in words and turned into tokens at 4/3 tokens a word;
+    ``azure-code`` and ``azure-conv`` are token counts of the Azure LLM inference trace 2023.
+
+    Raises
+    ------
+    InputError
+        For a name that is not known.
+
+    Examples
+    --------
+    >>> round(named_workload("azure-conv").output.mean, 2)
+    211.13
+    """
+    if name not in workload_names():
+        raise InputError("tokens", name, "one of " + ", ".join(workload_names()))
+    table = _lengths_table()
+    family, _, rest = name.partition("-")
+    if family == "azure":
+        prompt, output = table[(rest, "prompt", "tokens")], table[(rest, "output", "tokens")]
+        factor = 1.0
+    else:
+        model = name.partition(":")[2] or "Qwen1.5-72B-Chat"
+        prompt, output = table[("(prompts)", "instruction", "words")], table[(model, "output", "words")]
+        factor = TOKENS_PER_WORD
+    return TokenLengths(
+        prompt=TokenCount(prompt[0] * factor, prompt[1]),
+        output=TokenCount(output[0] * factor, output[1]),
+        source=prompt[2] if factor == 1.0 else f"{prompt[2]}, words x 4/3",
+    )

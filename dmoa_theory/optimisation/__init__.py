@@ -1,0 +1,1 @@
+"""Choose (M, k): the most accurate configuration that the devices can carry."""

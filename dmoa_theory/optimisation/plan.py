@@ -1,0 +1,68 @@
+"""The main job in one object: where the system stands, how long prompts take, and which (M, k) to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dmoa_theory.delay.latency import LatencyEstimate, latency
+from dmoa_theory.model.system import System
+from dmoa_theory.optimisation.choose import Decision, optimise
+from dmoa_theory.results import Result, Source, Table
+from dmoa_theory.stability.region import StabilityRegion, stability_region
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Plan(Result):
+    """Stability region and latency of a system as configured, and the decision which (M, k) to run.
+
+    Attributes
+    ----------
+    region : StabilityRegion
+    latency : LatencyEstimate
+    decision : Decision
+    settled : StabilityRegion or None
+        The region of the recommended configuration (failing that, of the choice); None when neither exists.
+    """
+
+    verb: ClassVar[str] = "plan"
+
+    region: StabilityRegion
+    latency: LatencyEstimate
+    decision: Decision
+    settled: StabilityRegion | None
+
+    @property
+    def source(self) -> Source:
+        """As its weakest part: an approximation."""
+        return Source.APPROXIMATION
+
+    def payload(self) -> dict[str, Any]:
+        """The keys of the JSON contract: those of region, latency and optimise, each under its name."""
+        return {"region": self.region.to_dict(), "latency": self.latency.to_dict(), **self.decision.payload()}
+
+    def table(self) -> Table:
+        """Every configuration, and what keeps it out."""
+        return self.decision.table()
+
+
+def make_plan(system: System, *, progress: Callable[[float], None] | None = None) -> Plan:
+    """Plan a system: stability, latency, choice of (M, k).
+
+    Parameters
+    ----------
+    system : System
+    progress : callable, optional
+        Told the fraction done, from 0 to 1.
+    """
+    decision = optimise(system, progress=progress)
+    picked = decision.recommended or decision.choice
+    return Plan(
+        region=stability_region(system),
+        latency=latency(system),
+        decision=decision,
+        settled=None if picked is None else stability_region(system.with_moa(picked.M, picked.k)),
+    )

@@ -1,0 +1,88 @@
+"""Axes with sensible units: rates, durations and shares, and what belongs around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
+
+from dmoa_theory.plots.style import PALE
+
+__all__ = ["grid_lines", "legend_below", "log_scale", "pin_ticks", "rate_unit", "time_unit"]
+
+
+def rate_unit(largest: float) -> tuple[float, str]:
+    """Seconds of the unit of time in which a rate (per second) is a number people can hold, and its name.
+
+    Examples
+    --------
+    >>> rate_unit(0.002), rate_unit(3.5)
+    ((3600.0, 'hour'), (1.0, 'second'))
+    """
+    for seconds, unit in ((1.0, "second"), (60.0, "minute"), (3600.0, "hour")):
+        if largest * seconds >= 1:
+            return seconds, unit
+    return 86400.0, "day"
+
+
+def time_unit(largest: float) -> tuple[float, str]:
+    """Seconds of the unit in which a duration is a number people can hold, and its symbol.
+
+    Examples
+    --------
+    >>> time_unit(41.0), time_unit(5400.0)
+    ((1.0, 's'), (3600.0, 'h'))
+    """
+    for most, seconds, unit in ((1.0, 1e-3, "ms"), (600.0, 1.0, "s"), (3600.0, 60.0, "min")):
+        if largest < most:
+            return seconds, unit
+    return 3600.0, "h"
+
+
+def pin_ticks(axes: Axes) -> None:
+    """Write the style sheet's ticks into the axes: matplotlib makes ticks when it draws, after the style has ended."""
+    for which in ("x", "y"):
+        values = {key: mpl.rcParams[f"{which}tick.{key}"] for key in ("color", "labelcolor", "labelsize")}
+        size = mpl.rcParams[f"{which}tick.major.size"]
+        grid = {"grid_color": mpl.rcParams["grid.color"], "grid_linewidth": mpl.rcParams["grid.linewidth"]}
+        options: dict[str, Any] = {**values, **grid, "length": size}
+        axes.tick_params(axis="x" if which == "x" else "y", **options)
+
+
+def grid_lines(axis: Axis) -> None:
+    """Faint lines at the ticks of one axis."""
+    axis.grid(True, color=PALE, linewidth=0.7)
+
+
+def _plain(value: float, _place: int | None = None) -> str:
+    return f"{value:g}"
+
+
+def log_scale(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic horizontal axis from ``low`` to ``high``, with ticks written as plain numbers."""
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    subs: Sequence[float] = (1.0, 2.0, 5.0) if math.log10(high / low) < 3 else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def linear_scale(axis: Axis, bins: int = 6) -> None:
+    """A linear axis with at most that many intervals between ticks, written as plain numbers."""
+    axis.set_major_locator(MaxNLocator(nbins=bins, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(_plain))
+
+
+def legend_below(axes: Axes, handles: Sequence[Artist], *, down: float = 34.0, columns: int = 3) -> None:
+    """A legend ``down`` points below the axes, outside the data."""
+    figure: Any = axes.figure
+    anchor = axes.transAxes + ScaledTranslation(0, -down / 72, figure.dpi_scale_trans)
+    axes.legend(handles=list(handles), loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=anchor, ncols=columns)

@@ -1,0 +1,1 @@
+"""When the queues stay bounded: loads, the stability region, and what is proved about it."""

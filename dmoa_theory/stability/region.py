@@ -1,0 +1,364 @@
+"""The stability region: the arrival rates for which every queue stays bounded, and where a system stands in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from dmoa_theory.errors import InputError
+from dmoa_theory.model.checks import BoolArray, FloatArray, IntArray, read_only
+from dmoa_theory.model.service import Stage
+from dmoa_theory.model.system import System
+from dmoa_theory.results import Result, Source, Table, show_rate, show_share
+from dmoa_theory.stability.guarantee import Guarantee, stability_guarantee
+from dmoa_theory.stability.loads import utilisation
+from dmoa_theory.stability.polytope import section_corners, vertices, volume
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+__all__ = ["Bottleneck", "RegionSection", "StabilityRegion", "stability_region"]
+
+_SHOWN = 12
+_BLOCK = 2**17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bottleneck:
+    """The busiest device."""
+
+    device: int
+    name: str
+    utilisation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RegionSection:
+    """A plane through the region: the rates of two users that keep every queue bounded, the others' rates fixed.
+
+    Attributes
+    ----------
+    users : tuple of int
+        The users along the two axes.
+    names : tuple of str
+    corners : ndarray, shape (c, 2), prompts/s
+        Counter-clockwise from the origin; empty when the others alone overload a device.
+    binding : tuple of str, length c - 2
+        The device that gives way along each edge from corner ``i + 1`` to corner ``i + 2``.
+    operating_point : tuple of float, prompts/s
+        Where the system stands.
+    stable : bool
+        Whether that lies inside.
+    """
+
+    users: tuple[int, int]
+    names: tuple[str, str]
+    corners: FloatArray
+    binding: tuple[str, ...]
+    operating_point: tuple[float, float]
+    stable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StabilityRegion(Result):
+    """Exact: where a system stands in its stability region ``{lambda >= 0 : A lambda < 1}``.
+
+    Attributes
+    ----------
+    system : System
+    utilisation : ndarray, shape (n,)
+        Offered load of each device.
+    slack : ndarray, shape (n,)
+        One less that: seconds a second that each device has left; negative where it is overloaded.
+    bottleneck : Bottleneck
+        The busiest device (of equals the first).
+    critical_scale : float
+        Every queue stays bounded when all rates are multiplied by a factor below this.
+    critical_rate : ndarray, shape (n,), prompts/s
+        Each user's largest rate with the others fixed; 0 where no rate works: the others alone overload a device, or the
+        user has too few neighbours for its k.
+    """
+
+    verb: ClassVar[str] = "region"
+
+    system: System
+    utilisation: FloatArray
+    slack: FloatArray
+    bottleneck: Bottleneck
+    critical_scale: float
+    critical_rate: FloatArray
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """Which proof says that load below one suffices here; worked out when asked for."""
+        return stability_guarantee(self.system, self.utilisation)
+
+    @property
+    def source(self) -> Source:
+        """Loads and their limits are exact."""
+        return Source.EXACT
+
+    @property
+    def stable(self) -> bool:
+        """Whether every device is offered less than one second of work a second."""
+        return self.bottleneck.utilisation < 1
+
+    def coefficients(self) -> sparse.csr_array:
+        """The half-spaces: entry (j, u) is the load on device ``j`` per unit rate of user ``u``; shape (n, n), seconds.
+
+        The region is ``{lambda >= 0 : A lambda < 1}``. Columns of users with too few neighbours to ask are empty.
+        """
+        from scipy import sparse
+
+        system = self.system
+        own, on_link = _unit_loads(system)
+        return sparse.csr_array(system.network.matrix(on_link).T + sparse.diags_array(own, format="csr"))
+
+    def contains(self, rates: FloatArray) -> BoolArray | bool:
+        """Exact: whether rate vectors lie inside the region, many at once.
+
+        Parameters
+        ----------
+        rates : array_like, shape (n,) or (m, n), prompts/s
+
+        Returns
+        -------
+        bool, or ndarray of bool with shape (m,)
+
+        Raises
+        ------
+        InputError
+            When the last axis is not n long, a rate is negative or not a number, or a user without enough neighbours asks.
+        """
+        rates = np.asarray(rates, dtype=np.float64)
+        n = self.system.n_devices
+        if rates.ndim not in (1, 2) or rates.shape[-1] != n:
+            raise InputError("rates", f"shape {rates.shape}", f"one rate for each of {n} users, or rows of them")
+        if np.isnan(rates).any() or (rates < 0).any():
+            raise InputError("rates", rates[np.isnan(rates) | (rates < 0)].flat[0].item(), "numbers, 0 or more")
+        mute = ~self.system.can_ask()
+        if (np.atleast_2d(rates)[:, mute] > 0).any():
+            u = int(np.flatnonzero(mute)[0])
+            raise InputError("rates", f"prompts of {self.system.network.name(u)}", "0: it has fewer neighbours than its k")
+        inside: BoolArray = np.asarray((self.coefficients() @ np.atleast_2d(rates).T < 1).all(axis=0))
+        return bool(inside[0]) if rates.ndim == 1 else inside
+
+    def vertices(self) -> FloatArray:
+        """Exact: the corners of the region; shape (n_corners, n), prompts/s. For at most 8 users."""
+        corners, able = self._small()
+        full = np.zeros((corners.shape[0], self.system.n_devices))
+        full[:, able] = corners
+        return full
+
+    def volume(self) -> float:
+        """Exact: the volume of the region, (prompts/s)^n over the users who can ask. For at most 8 users."""
+        able = self.system.can_ask()
+        return volume(self.coefficients().toarray()[:, able])
+
+    def _small(self) -> tuple[FloatArray, IntArray]:
+        able = np.flatnonzero(self.system.can_ask())
+        if able.size > 64:  # refuse before a large matrix is filled in
+            raise InputError("n", able.size, "a handful of users for the corners of the region; a section works for any number")
+        return vertices(self.coefficients().toarray()[:, able]), able
+
+    def section(self, first: int, second: int) -> RegionSection:
+        """Exact: the region in the plane of two users' rates, the others fixed where they are.
+
+        Raises
+        ------
+        InputError
+            When the users are the same, do not exist, or have too few neighbours for their k.
+        """
+        n = self.system.n_devices
+        able = self.system.can_ask()
+        for name, u in (("first", first), ("second", second)):
+            if not 0 <= u < n or not able[u]:
+                raise InputError(name, u, f"a user from 0 to {n - 1} with at least k neighbours")
+        if first == second:
+            raise InputError("second", second, "another user than the first")
+        columns = self.coefficients().tocsc()
+        a, b = (columns[:, [u]].toarray().ravel() for u in (first, second))
+        rates = self.system.rates
+        others = self.utilisation - a * rates[first] - b * rates[second]
+        corners, binding = section_corners(a, b, 1 - np.where(np.abs(others) < 1e-12, 0.0, others))
+        network = self.system.network
+        return RegionSection(
+            users=(first, second),
+            names=(network.name(first), network.name(second)),
+            corners=corners,
+            binding=tuple(network.name(j) for j in binding.tolist()),
+            operating_point=(float(rates[first]), float(rates[second])),
+            stable=self.stable,
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The keys of the JSON contract."""
+        guarantee = self.guarantee
+        return {
+            "names": [self.system.network.name(u) for u in range(self.system.n_devices)],
+            "utilisation": self.utilisation,
+            "stable": self.stable,
+            "bottleneck": {
+                "device": self.bottleneck.device,
+                "name": self.bottleneck.name,
+                "utilisation": self.bottleneck.utilisation,
+            },
+            "critical_scale": self.critical_scale,
+            "critical_rate": self.critical_rate,
+            "slack": self.slack,
+            "guarantee": {
+                "verdict": guarantee.verdict,
+                "theorem": guarantee.theorem,
+                "certified_scale": guarantee.certified_scale,
+            },
+        }
+
+    def table(self) -> Table:
+        """Utilisation, and largest rates; the busiest devices of a large network."""
+        order = np.arange(self.system.n_devices)
+        if order.size > _SHOWN:
+            order = np.argsort(-self.utilisation, kind="stable")[:_SHOWN]
+        rates, name = self.system.rates, self.system.network.name
+        rows = tuple(
+            (
+                name(u),
+                show_share(self.utilisation[u]),
+                show_rate(rates[u]),
+                show_rate(self.critical_rate[u]),
+                "overloaded" if self.utilisation[u] >= 1 else "",
+            )
+            for u in order.tolist()
+        )
+        left_out = f" ({_SHOWN} busiest of {self.system.n_devices})" if self.system.n_devices > _SHOWN else ""
+        state = "stable" if self.stable else "UNSTABLE"
+        caption = f"{state}: busiest {self.bottleneck.name} at {show_share(self.bottleneck.utilisation)}{left_out}"
+        return Table(caption, ("device", "utilisation", "prompts", "most, others fixed", ""), rows)
+
+
+def stability_region(system: System) -> StabilityRegion:
+    """Exact: loads, slack, bottleneck, and how far every rate can grow.
+
+    The loads are those of :mod:`dmoa_theory.stability.loads`; a queue grows without bound where the load exceeds one. That
+    load below one suffices is proved in the cases that ``guarantee`` names.
+
+    Parameters
+    ----------
+    system : System
+
+    Returns
+    -------
+    StabilityRegion
+
+    References
+    ----------
+    Mitra, P., Kaswan, P., Ulukus, S. (2024), arXiv:2412.21200, Theorem 1 and eq. 6, the complete graph with equal rates.
+
+    Examples
+    --------
+    Theorem 1, ``alpha ((k + 1) M + 1) lambda < 1``:
+
+    >>> from dmoa_theory import System, stability_region
+    >>> complete = [[0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]]
+    >>> region = stability_region(System.from_arrays(complete, 0.002, 30.0, M=2, k=3))
+    >>> round(region.critical_scale, 9), round(1 / (30 * ((3 + 1) * 2 + 1) * 0.002), 9)
+    (1.851851852, 1.851851852)
+    """
+    load = utilisation(system)
+    busiest = int(load.argmax())
+    slack = 1 - load
+    return StabilityRegion(
+        system=system,
+        utilisation=read_only(load),
+        slack=read_only(slack),
+        bottleneck=Bottleneck(device=busiest, name=system.network.name(busiest), utilisation=float(load[busiest])),
+        critical_scale=1 / float(load[busiest]),
+        critical_rate=read_only(_critical_rates(system, slack)),
+    )
+
+
+def _work_per_visit(system: System) -> tuple[FloatArray, list[tuple[FloatArray, IntArray, bool]]]:
+    """Work at home per prompt of each user, shape (n,), and for each group of users the work that being asked brings.
+
+    The latter: seconds of work at each device per prompt and unit of inclusion probability, shape (n,); the users; whether
+    they ask anybody.
+    """
+    n = system.n_devices
+    own = np.zeros(n)
+    asked = []
+    for group in system.groups():
+        mean = np.broadcast_to(system.service.for_k(group.k).mean, (n, len(Stage)))
+        layers = mean[:, Stage.FIRST] + max(group.M - 1, 0) * mean[:, Stage.LATER]
+        own[group.users] = (layers + (group.M > 0) * mean[:, Stage.AGGREGATE])[group.users]
+        asked.append((layers, group.users, group.M > 0 and group.k > 0))
+    return own, asked
+
+
+def _unit_loads(system: System) -> tuple[FloatArray, FloatArray]:
+    """Load per unit rate: of each user on its own device, shape (n,), and over each link, shape (n_links,); seconds."""
+    own, asked = _work_per_visit(system)
+    on_link = np.zeros(system.network.n_links)
+    sources = system.network.link_sources()
+    for layers, users, asks in asked:
+        if asks:
+            member = np.zeros(system.n_devices, dtype=bool)
+            member[users] = True
+            on_link = np.where(member[sources], layers[system.network.indices], on_link)
+    return own, on_link * system.inclusion()
+
+
+def _critical_rates(system: System, slack: FloatArray) -> FloatArray:
+    """Each user's largest rate, the others fixed: ``lambda_u + min_j slack_j / a_ju`` over the devices that it loads."""
+    own, asked = _work_per_visit(system)
+    headroom = np.divide(slack, own, out=np.full(own.size, -np.inf), where=own > 0)
+    for layers, users, asks in asked:
+        if asks:
+            headroom[users] = np.minimum(headroom[users], _least_over_neighbours(system, slack / layers, users))
+    rate = np.maximum(system.rates + headroom, 0.0)
+    return np.where(system.can_ask() & _touches_all(system, slack < 0), rate, 0.0)
+
+
+def _least_over_neighbours(system: System, room: FloatArray, users: IntArray) -> FloatArray:
+    """Smallest ``room_j / pi_uj`` over the neighbours of each user; shape (n_users,).
+
+    Links are walked in blocks that fit the processor's cache: on large networks fresh memory costs more than arithmetic.
+    """
+    network, degree = system.network, system.network.out_degree
+    least = np.full(system.n_devices, np.inf)
+    inclusion = None if system.moa.is_uniform else system.inclusion()
+    buffer = np.empty(min(network.n_links, _BLOCK + int(degree.max())))
+    for start, stop in _blocks(network.indptr):
+        links = slice(int(network.indptr[start]), int(network.indptr[stop]))
+        # mode "clip" writes straight into the buffer; the indices are known to be in range
+        value = np.take(room, network.indices[links], out=buffer[: links.stop - links.start], mode="clip")
+        if inclusion is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value = np.where(inclusion[links] > 0, value / inclusion[links], np.inf)
+        rows = start + np.flatnonzero(degree[start:stop])  # an empty row has no first link to start from
+        if rows.size:
+            least[rows] = np.minimum.reduceat(value, network.indptr[rows] - links.start)
+    if inclusion is not None:
+        return least[users]
+    _, k, _ = system.moa.per_user(system.n_devices)
+    return least[users] * (degree[users] / k[users])
+
+
+def _blocks(indptr: IntArray) -> list[tuple[int, int]]:
+    """Ranges of rows that hold about ``_BLOCK`` links each."""
+    n = indptr.size - 1
+    cuts = np.searchsorted(indptr, np.arange(_BLOCK, int(indptr[-1]), _BLOCK))
+    edges = np.unique(np.concatenate(([0], cuts, [n]))).tolist()
+    return list(pairwise(edges))
+
+
+def _touches_all(system: System, overloaded: BoolArray) -> BoolArray:
+    """Users who load every overloaded device, so that a smaller rate of theirs could mend all; everybody if there is none."""
+    count = int(overloaded.sum())
+    if count == 0:
+        return np.ones(system.n_devices, dtype=bool)
+    hit = overloaded[system.network.indices] & (system.inclusion() > 0)
+    before = np.concatenate(([0], np.cumsum(hit)))
+    touched = before[system.network.indptr[1:]] - before[system.network.indptr[:-1]] + overloaded
+    return np.asarray(touched == count)
