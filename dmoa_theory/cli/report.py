@@ -70,6 +70,7 @@ def region_lines(region: StabilityRegion) -> Iterator[str]:
         yield f"Proved sufficient: {guarantee.theorem}."
     elif guarantee.verdict is Verdict.CONJECTURED:
         yield f"Not proved: {guarantee.theorem}; proved up to {guarantee.certified_scale:.3g} times this load."
+    yield from _wary(region.system.warnings())
 
 
 def latency_lines(estimate: LatencyEstimate) -> Iterator[str]:
@@ -89,6 +90,12 @@ def latency_lines(estimate: LatencyEstimate) -> Iterator[str]:
         chance = estimate.system.constraints.overflow_probability
         allowed = f" of {show_bytes(most)} allowed" if most else ""
         yield f"Memory: {show_bytes(need)}{allowed}, exceeded with probability {chance:g} at most (approximation)."
+    yield from _wary(estimate.system.warnings())
+
+
+def _wary(warnings: tuple[str, ...]) -> Iterator[str]:
+    """One line for each thing to be wary of."""
+    return (f"Beware: {text}." for text in warnings)
 
 
 def decision_lines(decision: Decision) -> Iterator[str]:
@@ -117,6 +124,7 @@ def decision_lines(decision: Decision) -> Iterator[str]:
     if impossible:
         yield "Not possible here: " + "; ".join(impossible) + "."
     yield f"Accuracy: {decision.accuracy.source or decision.accuracy.name}; {decision.accuracy.sampling_remark()}."
+    yield from _wary(decision.warnings())
 
 
 def _mending(decision: Decision) -> Iterator[str]:
@@ -130,7 +138,8 @@ def _mending(decision: Decision) -> Iterator[str]:
         yield f"Smallest change: move {' and '.join(changes)}; then {relaxation.configuration.name} runs."
     if relaxation.load_scale is not None and relaxation.at_load is not None:
         at_load = relaxation.at_load
-        yield f"Or bring the load down to {show_share(relaxation.load_scale)} of what it is; then {at_load.name} meets the limits."
+        share = show_share(relaxation.load_scale)
+        yield f"Or bring the load down to {share} of what it is; then {at_load.name} meets the limits."
     elif relaxation.load_scale is None:
         yield "A smaller load alone does not mend it: some limit fails even on idle devices."
 

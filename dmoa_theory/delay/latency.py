@@ -128,6 +128,7 @@ class LatencyEstimate(Result):
             "per_device": devices,
             "expected_error": self.expected_error.to_dict(),
             "reasons": reasons,
+            "warnings": self.system.warnings(),
         }
 
     def table(self) -> Table:

@@ -18,6 +18,7 @@ __all__ = [
     "IntLike",
     "counts",
     "non_negative",
+    "owned",
     "positive",
     "read_only",
 ]
@@ -34,6 +35,11 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array made read-only, copied first if somebody else could still write to it."""
+    return read_only(array.copy() if array.flags.writeable else array)
 
 
 def _first(mask: npt.NDArray[np.bool_]) -> int:

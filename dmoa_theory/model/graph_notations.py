@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from dmoa_theory.errors import InputError, TopologyError
-from dmoa_theory.model.graph_records import Edge, NodeId, Records, shown
+from dmoa_theory.model.graph_records import Edge, NodeId, Records, in_short, shown
 
 __all__ = ["parse_gml", "parse_json"]
 
@@ -18,6 +18,7 @@ _GML_TOKEN = re.compile(
     | (?P<key>[A-Za-z_]\w*)""",
     re.VERBOSE,
 )
+_LONGEST_INTEGER = 4000  # digits; Python itself refuses to read more
 _GML_VALUES = ("INF", "NAN")  # words that may stand where a number does
 
 Pairs = list[tuple[str, object]]
@@ -72,7 +73,7 @@ def _gml_tree(text: str, file: str) -> Pairs:
             elif kind == "text":
                 value = html.unescape(token)
             elif kind == "number":
-                value = float(token) if not token.lstrip("+-").isdigit() or len(token) > 18 else int(token)
+                value = float(token) if not token.lstrip("+-").isdigit() or len(token) > _LONGEST_INTEGER else int(token)
             elif kind == "key" and token not in _GML_VALUES:
                 raise TopologyError(f"line {line}", f"{key} {token}", f"a value of {key}; texts stand in quotes", file=file)
             stack[-1].append((key, value))
@@ -111,7 +112,7 @@ def parse_gml(text: str, file: str) -> Records:
     flags = _once([pair for pair in graphs[0] if pair[0] not in ("node", "edge")], "graph", file)
     for flag in ("directed", "multigraph"):
         if flags.get(flag, 0) not in (0, 1) or isinstance(flags.get(flag), list):
-            raise TopologyError(flag, flags[flag], "0 or 1", file=file)
+            raise TopologyError(flag, in_short(flags[flag]), "0 or 1", file=file)
     if flags.get("multigraph"):
         raise TopologyError("multigraph", 1, "0: each link once", file=file)
     records = Records(directed=bool(flags.get("directed", 0)))
@@ -161,7 +162,7 @@ def parse_json(text: str, file: str) -> Records:
     (2, 1)
     """
     try:
-        document = json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, "object", file))
+        document = json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, "JSON object", file))
     except TopologyError:
         raise
     except json.JSONDecodeError as error:
@@ -178,17 +179,17 @@ def parse_json(text: str, file: str) -> Records:
         raise TopologyError("edges", "beside links" if both else InputError.MISSING, "edges or links, one of them", file=file)
     for flag in ("directed", "multigraph"):
         if not isinstance(document.get(flag, False), bool):
-            raise TopologyError(flag, document[flag], "true or false", file=file)
+            raise TopologyError(flag, in_short(document[flag]), "true or false", file=file)
     if document.get("multigraph"):
         raise TopologyError("multigraph", "true", "false: each link once", file=file)
     records = Records(directed=document.get("directed"), default=False)  # networkx, too, takes silence for undirected
     edges = "edges" if "edges" in document else "links"
     for key, add in (("nodes", _add_node), (edges, _add_edge)):
         if not isinstance(document[key], list):
-            raise TopologyError(key, document[key], "a list", file=file)
+            raise TopologyError(key, in_short(document[key]), "a list", file=file)
         for i, given in enumerate(document[key]):
             if not isinstance(given, dict):
-                raise TopologyError(f"{key}[{i}]", given, 'an object such as {"id": 0}', file=file)
+                raise TopologyError(f"{key}[{i}]", in_short(given), 'an object such as {"id": 0}', file=file)
             add(records, given, file)
     return records
 
@@ -203,7 +204,7 @@ def _node_id(given: dict[str, object], key: str, what: str, file: str) -> NodeId
     listed = value if isinstance(value, list) else [value]  # networkx writes a tuple, such as a place on a grid, as a list
     parts: list[str | int] = [part for part in listed if isinstance(part, (str, int)) and not isinstance(part, bool)]
     if not parts or len(parts) != len(listed):
-        raise TopologyError(f"{what} {key}", value, "text or a whole number", file=file)
+        raise TopologyError(f"{what} {key}", in_short(value), "text or a whole number", file=file)
     return tuple(parts) if isinstance(value, list) else parts[0]
 
 

@@ -13,7 +13,18 @@ import numpy as np
 from dmoa_theory.errors import InputError, TopologyError
 from dmoa_theory.model.checks import FloatArray, IntArray
 
-__all__ = ["Attributes", "Edge", "NodeId", "Records", "device_names", "link_arrays", "node_column", "number_or_text", "shown"]
+__all__ = [
+    "Attributes",
+    "Edge",
+    "NodeId",
+    "Records",
+    "device_names",
+    "in_short",
+    "link_arrays",
+    "node_column",
+    "number_or_text",
+    "shown",
+]
 
 NodeId: TypeAlias = str | int | tuple[str | int, ...]
 Attributes: TypeAlias = Mapping[str, object]
@@ -74,6 +85,11 @@ def shown(name: object) -> str:
     return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 3] + "..."
 
 
+def in_short(value: object) -> object:
+    """Replace a nested value by what it is: printing one that nests a thousandfold would itself fail."""
+    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else value
+
+
 def _checked(field_name: str, value: object, owner: Sequence[object], file: str) -> float:
     """Read a number in range; ``owner`` is the node, or both ends of the edge, that it belongs to."""
     allowed, zero = _RULES[field_name]
@@ -82,7 +98,7 @@ def _checked(field_name: str, value: object, owner: Sequence[object], file: str)
     except OverflowError:  # a whole number past the largest float
         number = math.inf
     if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-        raise TopologyError(f"{field_name}[{_arrow(owner)}]", '""' if value == "" else value, allowed, file=file)
+        raise TopologyError(f"{field_name}[{_arrow(owner)}]", '""' if value == "" else in_short(value), allowed, file=file)
     return number
 
 
@@ -100,7 +116,7 @@ def device_names(records: Records, file: str) -> tuple[str, ...]:
         name = attributes.get("name", node)
         text = str(name).strip()
         if isinstance(name, (bool, list, dict)) or name is None or not text or not text.isprintable():
-            raise TopologyError(f"name[{shown(node)}]", repr(name), "printable text on one line", file=file)
+            raise TopologyError(f"name[{shown(node)}]", repr(in_short(name)), "printable text on one line", file=file)
         if text in names:
             raise TopologyError("name", text, "each device once, and no two devices of one name", file=file)
         names[text] = None

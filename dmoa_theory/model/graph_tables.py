@@ -85,6 +85,7 @@ def parse_csv(text: str, file: str) -> Records:
     -----
     A row of an edge table whose ``to`` is empty declares the device ``from``, which may then have a name and attributes of its
     own (columns ``name``, ``rate``, ``service_mean``, ``service_scv``). Declared devices come in the order of declaration.
+    Where the first line has no comma, cells may be separated by semicolons or tabs.
 
     Examples
     --------
@@ -93,7 +94,9 @@ def parse_csv(text: str, file: str) -> Records:
     >>> [(edge.u, edge.v) for edge in parse_csv(",a,b\na,0,1\nb,0,0\n", "pair.csv").edges]
     [('a', 'b')]
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+    first_line = text.lstrip().partition("\n")[0]
+    delimiter = next((mark for mark in ",;\t" if mark in first_line), ",")  # spreadsheets write all three
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=delimiter)
     rows: list[tuple[int, list[str]]] = []
     try:
         rows.extend((reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmoa_theory.errors import TopologyError
-from dmoa_theory.model.checks import FloatArray, FloatLike, IntArray, read_only
+from dmoa_theory.model.checks import FloatArray, FloatLike, IntArray, owned
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -86,7 +86,9 @@ class Network:
         rising = np.diff(indices) > 0
         rising[indptr[1:-1][(indptr[1:-1] > 0) & (indptr[1:-1] < indices.size)] - 1] = True  # a new row may start lower
         if not rising.all():
-            raise TopologyError("links", "repeated or unsorted", "each link once, neighbours rising within a device")
+            wrong = int(np.flatnonzero(~rising)[0])
+            link = f"{np.searchsorted(indptr, wrong, side='right') - 1} to {indices[wrong + 1]}"
+            raise TopologyError("links", f"device {link}, listed twice or out of order", "each link once, neighbours rising")
         delay = np.asarray(self.link_delay, dtype=np.float64)
         if delay.ndim > 1 or (delay.ndim == 1 and delay.size != indices.size):
             raise TopologyError("link_delay", f"{delay.size} values", f"one number, or one for each of {indices.size} links")
@@ -102,9 +104,10 @@ class Network:
             if len(set(self.names)) != n:
                 twice = next(name for name in self.names if self.names.count(name) > 1)
                 raise TopologyError("names", twice, "each name once")
-        object.__setattr__(self, "indptr", read_only(indptr))
-        object.__setattr__(self, "indices", read_only(indices))
-        object.__setattr__(self, "link_delay", read_only(np.broadcast_to(delay, indices.shape)))
+        object.__setattr__(self, "indptr", owned(indptr))
+        object.__setattr__(self, "indices", owned(indices))
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "link_delay", np.broadcast_to(owned(delay), indices.shape))
 
     # -- constructors ---------------------------------------------------------------------------------------------
 
@@ -140,7 +143,10 @@ class Network:
         """
         from scipy import sparse
 
-        csr: sparse.csr_array[Any] = sparse.csr_array(adjacency)  # type: ignore[arg-type]  # any matrix-like will do
+        try:
+            csr: sparse.csr_array[Any] = sparse.csr_array(adjacency)  # type: ignore[arg-type]  # any matrix-like will do
+        except (TypeError, ValueError):
+            raise TopologyError("adjacency", "not a matrix of numbers", "0 for no link, anything else for a link") from None
         if csr.ndim != 2 or csr.shape[0] != csr.shape[1]:
             raise TopologyError("adjacency", f"shape {csr.shape}", "a square matrix, one row and column a device")
         if not csr.has_canonical_format or (csr.data == 0).any():
@@ -166,7 +172,9 @@ class Network:
 
         ``link_delay`` is one number or one a link, in the order given. A link listed twice is refused.
         """
-        source, target = np.asarray(source, dtype=np.int64), np.asarray(target, dtype=np.int64)
+        source, target = (_whole_numbers(ends) for ends in (source, target))
+        if source.shape != target.shape:
+            raise TopologyError("links", f"{source.size} sources, {target.size} targets", "as many targets as sources")
         if source.size and (source.min() < 0 or source.max() >= n):
             raise TopologyError("links", "an end outside the network", f"device numbers from 0 to {n - 1}")
         order = np.lexsort((target, source))
@@ -175,7 +183,7 @@ class Network:
         return cls(
             indptr=indptr,
             indices=target[order],
-            link_delay=delay if delay.ndim == 0 else delay[order],
+            link_delay=delay[order] if delay.shape == order.shape else delay,
             names=names,
             description=description,
         )
@@ -256,7 +264,8 @@ class Network:
 
     def __repr__(self) -> str:
         """What it is, in words."""
-        return f"<Network: {self.description}, {self.n_devices} devices, {self.n_links} directed links>"
+        devices = f"{self.n_devices:,} device{'s' * (self.n_devices != 1)}"
+        return f"<Network of {devices} and {self.n_links:,} directed links: {self.description}>"
 
     def matrix(self, values: FloatArray) -> sparse.csr_array:
         """The n-by-n matrix whose entry (u, v) is the value of link u -> v; no copy is made.
@@ -288,3 +297,13 @@ class Network:
             for u, v, d in zip(self.link_sources(), self.indices, delays, strict=True)
         )
         return graph
+
+
+def _whole_numbers(ends: npt.ArrayLike) -> IntArray:
+    """Device numbers as integers; refuses fractions and text."""
+    array = np.atleast_1d(np.asarray(ends))
+    if array.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iuf" or (np.floor(array) != array).any():
+        raise TopologyError("links", "an end that is not a whole number", "lists of device numbers")
+    return array.astype(np.int64)

@@ -167,6 +167,10 @@ class ServiceTime:
         """The service times when every proposer group has ``k + 1`` members: these themselves."""
         return self
 
+    def warnings(self, k: int) -> tuple[str, ...]:
+        """What to be wary of: nothing, for times given in numbers."""
+        return ()
+
     def second_moment(self) -> FloatArray:
         """E[S^2] of each device and stage, s^2; shape as ``mean``."""
         return self.mean**2 * (1 + self.scv)
@@ -240,10 +244,32 @@ class MeasuredServiceTime:
         mean, variance, error = np.moveaxis(moments, -1, 0)
         return ServiceTime(mean=mean, scv=np.maximum(variance, 0.0) / mean**2, law=self.law, mean_error=error)
 
+    def warnings(self, k: int) -> tuple[str, ...]:
+        """What to be wary of, one sentence each: lengths beyond those measured, and a machine that was busy."""
+        found: dict[str, None] = {}
+        for i in range(max(len(self.profiles), len(self.tokens))):
+            profile, lengths = self.profiles[i % len(self.profiles)], self.tokens[i % len(self.tokens)]
+            for stage, later in (("first-layer", False), ("later", True)):
+                found |= _beyond(
+                    f"{stage} prompts", float(lengths.read(later=later, k=k)[0]), profile.fit.p_range, profile.name
+                )
+            found |= _beyond("answers", lengths.output.mean, profile.fit.o_range, profile.name)
+            if profile.contended:
+                found[f"the machine was busy when {profile.name} was measured: the times hold for a core of its own"] = None
+        return tuple(found)
+
     def __repr__(self) -> str:
         """Which profiles and which lengths."""
         names = " and ".join(dict.fromkeys(profile.name for profile in self.profiles))
         return f"<MeasuredServiceTime: {names}; token lengths: {self.tokens[0].source}>"
+
+
+def _beyond(what: str, tokens: float, measured: tuple[float, float], name: str) -> dict[str, None]:
+    """A warning, if a mean length lies outside the lengths that were measured."""
+    low, high = measured
+    if low <= tokens <= high:
+        return {}
+    return {f"{what} of {tokens:.0f} tokens lie outside the {low:g} to {high:g} that {name} was measured with": None}
 
 
 def _raw_moments(cumulants: FloatArray) -> FloatArray:

@@ -263,6 +263,11 @@ class System:
             total = total + (np.repeat(prompt, self.network.out_degree) + response[self.network.indices]) / self.link_rate
         return total
 
+    def warnings(self) -> tuple[str, ...]:
+        """What to be wary of in the measurements behind the system, one sentence each."""
+        ks = {group.k for group in self.groups() if group.M > 0} or {0}
+        return tuple(dict.fromkeys(text for k in sorted(ks) for text in self.service.warnings(k)))
+
     @property
     def has_delay(self) -> bool:
         """Whether any hop takes time."""

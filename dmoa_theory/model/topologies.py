@@ -44,7 +44,7 @@ class Family:
         """Draw the network of these parameters; see :func:`build_topology`."""
         for key, value in parameters.items():
             if key not in self.parameters:
-                near = get_close_matches(key, self.parameters, n=1, cutoff=0.5)
+                near = get_close_matches(key, self.parameters, n=1)
                 hint = f"did you mean {near[0]}? " if near else ""
                 raise TopologyError(key, value, f"{hint}the family {self.name} takes {', '.join(self.parameters)}")
         return self.draw(Parameters(self.name, parameters))
@@ -134,7 +134,7 @@ def build_topology(name: str, /, **parameters: object) -> Network:
     'random 4-regular graph of 20 devices, seed 0'
     """
     if not isinstance(name, str) or name not in TOPOLOGIES:
-        near = get_close_matches(name, TOPOLOGIES, n=1, cutoff=0.5) if isinstance(name, str) else []
+        near = get_close_matches(name, TOPOLOGIES, n=1) if isinstance(name, str) else []
         hint = f"did you mean {near[0]}? " if near else ""
         raise TopologyError("topology", name, f"{hint}the families are {', '.join(TOPOLOGIES)}")
     return TOPOLOGIES[name].build(parameters)

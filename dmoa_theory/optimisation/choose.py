@@ -108,6 +108,11 @@ class Decision(Result):
                 front.append(candidate)
         return tuple(front)
 
+    def warnings(self) -> tuple[str, ...]:
+        """What to be wary of in the measurements behind the configurations picked, one sentence each."""
+        picked = [c for c in (self.recommended, self.choice) if c is not None]
+        return tuple(dict.fromkeys(text for c in picked for text in self.system.with_moa(c.M, c.k).warnings()))
+
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         recommended = None if self.recommended is None else {**self.recommended.to_dict(), "why": self.why}
@@ -129,6 +134,7 @@ class Decision(Result):
                 "remark": self.accuracy.sampling_remark(),
             },
             "reasons": ["verified is null: no simulation was run"],
+            "warnings": self.warnings(),
         }
 
     def table(self) -> Table:

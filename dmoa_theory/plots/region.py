@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks, rate_unit
 from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import axes_size, halo, heading, panel_message, shorten, text_width
+from dmoa_theory.plots.text import axes_size, describe_moa, halo, heading, panel_message, shorten, text_width
 from dmoa_theory.results import show_share
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -14,7 +14,22 @@ from matplotlib.textpath import TextToPath
 
 from dmoa_theory.plots.style import INK
 
-__all__ = ["clear_places", "halo", "heading", "pairs", "panel_message", "shorten", "text_width", "wrap"]
+if TYPE_CHECKING:
+    from dmoa_theory.model.system import System
+
+__all__ = [
+    "FAINT",
+    "axes_size",
+    "clear_places",
+    "describe_moa",
+    "halo",
+    "heading",
+    "pairs",
+    "panel_message",
+    "shorten",
+    "text_width",
+    "wrap",
+]
 
 Box = tuple[float, float, float, float]
 
@@ -93,6 +108,14 @@ def panel_message(axes: Axes, text: str, colour: str = INK) -> None:
     width, _ = axes_size(axes)
     shown = wrap(text, 0.8 * width, 9.5)
     axes.text(0.5, 0.5, shown, transform=axes.transAxes, ha="center", va="center", fontsize=9.5, color=colour, linespacing=1.4)
+
+
+def describe_moa(system: System) -> str:
+    """What the users of a system run, such as "M=1, k=2"."""
+    if system.moa.n_users is not None:
+        return "(M, k) differs by user"
+    M, k, quorum = (int(values[0]) for values in system.moa.per_user(1))
+    return f"M={M}, k={k}" + (f", quorum {quorum}" if quorum <= k else "")
 
 
 def pairs(configurations: Iterable[tuple[int, int]], longest: int = 10) -> str:

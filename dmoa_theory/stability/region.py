@@ -214,6 +214,7 @@ class StabilityRegion(Result):
                 "theorem": guarantee.theorem,
                 "certified_scale": guarantee.certified_scale,
             },
+            "warnings": self.system.warnings(),
         }
 
     def table(self) -> Table:

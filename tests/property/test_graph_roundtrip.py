@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dmoa_theory.errors import TopologyError
 from dmoa_theory.model.graph_files import GraphFile, read_graph, write_graph
 from dmoa_theory.model.network import Network
 from dmoa_theory.model.topologies import build_topology
@@ -27,7 +28,7 @@ name_of_device = st.one_of(
 
 
 def numbers(size: int, low: float = 0.0) -> st.SearchStrategy[list[float] | None]:
-    value = st.floats(low, 1e300, exclude_min=low < 0 or low > 0, allow_subnormal=True)
+    value = st.floats(low, 1e300)
     return st.none() | st.lists(value, min_size=size, max_size=size)
 
 
@@ -62,6 +63,15 @@ def same(one: GraphFile, other: GraphFile) -> None:
             np.testing.assert_array_equal(a, b)
 
 
+def read_or_refused(path: Path) -> bool:
+    """Either outcome is right; any other exception is not."""
+    try:
+        graph = read_graph(path)
+    except TopologyError as error:
+        return len(str(error).splitlines()) == 1
+    return graph.network.n_devices > 0
+
+
 @pytest.mark.parametrize("extension", [".graphml", ".json", ".csv"])
 @QUIET
 @given(graph=graph_files())
@@ -84,24 +94,22 @@ def test_no_text_gives_a_traceback(text: str, extension: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "g" + extension)
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
-        try:
-            read_graph(path)
-        except ValueError as error:
-            assert type(error).__name__ == "TopologyError"  # noqa: PT017 - both outcomes are right
-            assert len(str(error).splitlines()) == 1
+        assert read_or_refused(path)
 
 
 PIECES = {
     ".graphml": [
-        "<graphml>",
-        '<graph edgedefault="directed">',
-        '<node id="a"/>',
-        '<node id="b">',
-        "</node>",
-        "</graph>",
-        "</graphml>",
-    ]
-    + ['<key id="rate" for="node" attr.name="rate"/>', '<data key="rate">', "1", "</data>", '<edge source="a" target="b"/>'],
+        *(
+            "<graphml>",
+            '<graph edgedefault="directed">',
+            '<node id="a"/>',
+            '<node id="b">',
+            "</node>",
+            "</graph>",
+            "</graphml>",
+        ),
+        *('<key id="rate" for="node" attr.name="rate"/>', '<data key="rate">', "1", "</data>", '<edge source="a" target="b"/>'),
+    ],
     ".gml": [
         "graph",
         "[",
@@ -134,18 +142,16 @@ def test_no_shuffled_file_gives_a_traceback(extension: str, data: st.DataObject)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "g" + extension)
         path.write_text(text)
-        try:
-            read_graph(path)
-        except ValueError as error:
-            assert type(error).__name__ == "TopologyError"  # noqa: PT017 - both outcomes are right
-            assert len(str(error).splitlines()) == 1
+        assert read_or_refused(path)
 
 
 # -- the families -----------------------------------------------------------------------------------------------------
 
 
 def cube(dimension: int) -> nx.Graph:
-    graph = nx.hypercube_graph(dimension)  # nodes are tuples of binary digits
+    graph = nx.hypercube_graph(dimension)  # nodes are tuples of binary digits, save in one dimension
+    if dimension == 1:
+        return graph
     return nx.relabel_nodes(graph, {node: sum(bit << i for i, bit in enumerate(node)) for node in graph})
 
 

@@ -21,7 +21,8 @@ KEYS = (
 
 
 def graphml(body: str, default: str = 'edgedefault="directed"', keys: str = KEYS) -> str:
-    return f'<?xml version="1.0"?><graphml xmlns="http://graphml.graphdrawing.org/xmlns">{keys}<graph {default}>{body}</graph></graphml>'
+    head = '<?xml version="1.0"?><graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
+    return f"{head}{keys}<graph {default}>{body}</graph></graphml>"
 
 
 AB = '<node id="a"/><node id="b"/>'
@@ -135,6 +136,13 @@ def test_plain_numbers_stand_in_numeric_order(tmp_path: Path) -> None:
 def test_edge_lists_may_be_declared_undirected(tmp_path: Path) -> None:
     assert links(read_graph(put(tmp_path, "g.edges", "a b 3"), directed=False).network) == [("a", "b", 3.0), ("b", "a", 3.0)]
     assert read_graph(put(tmp_path, "g.csv", "from,to\na,b\n"), directed=False).network.n_links == 2
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_separators(tmp_path: Path, mark: str) -> None:
+    edges = read_graph(put(tmp_path, "g.csv", "from,to,link_delay\na,b,2\n".replace(",", mark)))
+    assert links(edges.network) == [("a", "b", 2.0)]
+    assert read_graph(put(tmp_path, "m.csv", ",a,b\na,0,1\nb,0,0\n".replace(",", mark))).network.names == ("a", "b")
 
 
 def test_edge_table_with_device_rows(tmp_path: Path) -> None:
@@ -315,16 +323,24 @@ REFUSED: list[tuple[str, str | bytes, str]] = [
         "graph [ node [ id 0 ] node [ id 1 ] edge [ source 0 target 1 ] edge [ source 1 target 0 ] ]",
         "edge 1 -> 0 = listed twice: each link once; an undirected edge already means both ways",
     ),
+    ("g.gml", "graph [ node [ id 0 rate [ x 1 ] ] ]", "rate[0] = a list: a finite number of prompts/s, 0 or more"),
+    (
+        "g.gml",
+        "graph [ node [ id 0 rate " + "[ a " * 50_000 + "0 " + "] " * 50_002,
+        "rate[0] = a list: a finite number of prompts/s",
+    ),
+    ("g.gml", "graph [ directed " + "[ a " * 50_000 + "0 " + "] " * 50_001, "directed = a list: 0 or 1"),
+    ("g.gml", "graph [ node [ id 1" + "0" * 5000 + " ] ]", "node id = inf: text or a whole number"),
     # JSON
     ("g.json", "{", "line 1 = Expecting property name enclosed in double quotes: well-formed JSON"),
     ("g.json", "[" * 200_000, "brackets nested too deeply: node-link JSON"),
     ("g.json", "[]", "nodes is missing: node-link JSON: "),
     ("g.json", f"{{{NODES}}}", "edges is missing: edges or links, one of them"),
     ("g.json", f'{{{NODES}, "edges": [], "links": []}}', "edges = beside links: edges or links, one of them"),
-    ("g.json", f'{{{NODES}, {NODES}, "edges": []}}', "nodes = given twice: once a object"),
+    ("g.json", f'{{{NODES}, {NODES}, "edges": []}}', "nodes = given twice: once a JSON object"),
     ("g.json", f'{{"multigraph": true, {NODES}, "edges": []}}', "multigraph = true: false: each link once"),
     ("g.json", f'{{"directed": "yes", {NODES}, "edges": []}}', "directed = yes: true or false"),
-    ("g.json", '{"nodes": {}, "edges": []}', "nodes = {}: a list"),
+    ("g.json", '{"nodes": {}, "edges": []}', "nodes = an object: a list"),
     ("g.json", '{"nodes": [3], "edges": []}', 'nodes[0] = 3: an object such as {"id": 0}'),
     ("g.json", '{"nodes": [{}], "edges": []}', "node id is missing: every node has one"),
     ("g.json", '{"nodes": [{"id": null}], "edges": []}', "node id = None: text or a whole number"),
@@ -338,6 +354,7 @@ REFUSED: list[tuple[str, str | bytes, str]] = [
     ("g.json", '{"nodes": [{"id": 0, "rate": true}], "edges": []}', "rate[0] = True: a finite number of prompts/s, 0 or more"),
     ("g.json", '{"nodes": [{"id": 0, "rate": 1' + "0" * 400 + '}], "edges": []}', "rate[0] = 1000"),
     ("g.json", '{"nodes": [{"id": 0, "rate": 1' + "0" * 5000 + '}], "edges": []}', "a number too long to read: finite numbers"),
+    ("g.json", '{"nodes": [{"id": ' + "[" * 900 + "]" * 900 + '}], "edges": []}', "node id = a list: text or a whole number"),
     # edge lists
     ("g.edges", "a b\nlonely\n", "line 2 = lonely: from to [link_delay [weight]]"),
     ("g.edges", "a b 1 2 3\n", "line 1 = a b 1 2 3: from to [link_delay [weight]]"),
@@ -354,11 +371,15 @@ REFUSED: list[tuple[str, str | bytes, str]] = [
     ("g.csv", "from,to,to\na,b,c\n", "column = to: each column once"),
     ("g.csv", "from,to\na,b,c\n", "line 2 = 3 cells: 2, as in the header"),
     ("g.csv", "from,to\n,b\n", "line 2: from is missing: the device that asks"),
-    ("g.csv", "from,to,rate\na,b,1\n", "line 2: rate = 1.0: a row of its own, with an empty to"),
-    ("g.csv", "from,to,weight\na,,1\n", "line 2: weight = 1.0: a row with both from and to"),
+    ("g.csv", "from,to,rate\na,b,1\n", "line 2: rate = 1: a row of its own, with an empty to"),
+    ("g.csv", "from,to,weight\na,,1\n", "line 2: weight = 1: a row with both from and to"),
     ("g.csv", "from,to\na,\na,\n", "device = a: each device declared once"),
     ("g.csv", "from,to,rate\na,,1\na,b,\n", "rate[b] is missing: on every device or on none"),
-    ("g.csv", "from;to\na;b\n", "2 rows of 1 cells: a square adjacency matrix, or an edge table with the header from,to"),
+    (
+        "g.csv",
+        "a,b,c\na,b,c\na,b,c\na,b,c\na,b,c\n",
+        "5 rows of 3 cells: a square adjacency matrix, or an edge table with the header from,to",
+    ),
     ("g.csv", "0,1,0\n1,0,0\n0,0\n", "line 3 = 2 cells: 3, as in the first row"),
     ("g.csv", "0,1\n0,2\n", "entry 1 -> 1 = 2: 0 for no link, 1 for a link; delays and weights stand in an edge table"),
     ("g.csv", "0,nan\n0,0\n", "entry 0 -> 1 = nan: 0 for no link, 1 for a link"),
@@ -447,7 +468,7 @@ def test_replacing_leaves_one_file(tmp_path: Path) -> None:
         ("folder.csv", PAIR, {}, "{path}: Is a directory: a path that can be written"),
         ("nul\0.csv", PAIR, {}, "{path}: embedded null byte: a path that can be written"),
         ("g.csv", PAIR, {"rate": [1.0, -1.0]}, "rate[1] = -1.0: a finite number, 0 or more"),
-        ("g.csv", PAIR, {"service_mean": 0}, "service_mean = 0: a finite number above 0"),
+        ("g.csv", PAIR, {"service_mean": 0}, "service_mean = 0.0: a finite number above 0"),
         ("g.csv", PAIR, {"selection_weight": [1.0]}, "selection_weight = 1 values: one number, or a list of 2 (one a link)"),
         ("g.csv", PAIR, {"service_scv": [1.0]}, "service_scv = 1 values: one number, or a list of 2 (one a device)"),
         (

@@ -1,0 +1,239 @@
+"""What each (M, k) costs and gives: accuracy against latency, with the limits and the picks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks, time_unit
+from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILION, house_style, new_axes
+from dmoa_theory.plots.text import FAINT, axes_size, clear_places, halo, heading, pairs, panel_message, wrap
+from dmoa_theory.results import show_seconds, show_share
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from dmoa_theory.optimisation.candidates import Candidate
+    from dmoa_theory.optimisation.choose import Decision
+
+__all__ = ["plot_choice"]
+
+_LABEL_SIZE = 8.0
+#: With more configurations than this only the front and the picks are labelled.
+_MOST_LABELS = 24
+
+
+def plot_choice(decision: Decision, *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of every stable (M, k) against its mean latency, with the picks and the limits.
+
+    Parameters
+    ----------
+    decision : Decision
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmoa_theory import System, optimise
+    >>> decision = optimise(System.from_arrays(1 - np.eye(4), 0.002, 25.0, M=1, k=2))
+    >>> plot_choice(decision).get_ylabel()
+    'accuracy (%) ± 1 standard error'
+    """
+    with house_style():
+        axes = ax if ax is not None else new_axes(6.8, 5.0)
+        pin_ticks(axes)
+        shown = [c for c in decision.candidates if c.stable and np.isfinite(c.mean_latency)]
+        heading(axes, "Accuracy against latency of each (M, k)", _verdict(decision))
+        axes.set_ylabel("accuracy (%) ± 1 standard error")
+        down = _write_left_out(axes, decision)
+        if not shown:
+            axes.set_xlabel("mean latency (s)")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            panel_message(axes, "No tabulated configuration keeps every queue bounded at these rates.", VERMILION)
+            return axes
+        seconds, unit = time_unit(max(c.mean_latency for c in shown))
+        axes.set_xlabel(f"mean latency ({unit})")
+        _scales(axes, decision, shown, seconds)
+        front = [c for c in decision.pareto() if np.isfinite(c.mean_latency)]
+        axes.plot(
+            [c.mean_latency / seconds for c in front], [100 * c.accuracy for c in front], color=SHADE, linewidth=1.4, zorder=1
+        )
+        _draw_points(axes, shown, seconds)
+        _draw_picks(axes, decision, seconds)
+        limits = _draw_limits(axes, decision, seconds)
+        _label(axes, decision, shown, front, seconds)
+        legend_below(axes, [*_legend(decision, shown), *limits], down=down, columns=3)
+        return axes
+
+
+SHADE = "#8AB8D6"
+
+
+def _verdict(decision: Decision) -> str:
+    """The picks in words."""
+    if decision.choice is None:
+        return "no configuration meets every limit"
+    best = f"most accurate within the limits: {decision.choice.name}"
+    if decision.recommended is None:
+        return f"{best}; none can be recommended: no margin"
+    return f"recommended: {decision.recommended.name}; {best}"
+
+
+def _scales(axes: Axes, decision: Decision, shown: list[Candidate], seconds: float) -> None:
+    limit = decision.system.constraints.mean_latency
+    x = [c.mean_latency / seconds for c in shown]
+    low, high = min(x), max(x)
+    # a limit far beyond everything would squeeze the points; it is then named in the legend only
+    if limit is not None and low / 3 <= limit / seconds <= 3 * high:
+        low, high = min(low, limit / seconds), max(high, limit / seconds)
+    if max(x) > 10 * min(x):
+        log_scale(axes, low / 1.35, high * 1.5)
+    else:
+        margin = 0.08 * (high - low) if high > low else 0.2 * high
+        axes.set_xlim(max(low - 1.5 * margin, 0.0), high + 1.8 * margin)
+        linear_scale(axes.xaxis, 8)
+    bottom = min(100 * (c.accuracy - c.accuracy_error) for c in shown)
+    top = max(100 * (c.accuracy + c.accuracy_error) for c in shown)
+    margin = max(0.06 * (top - bottom), 1.0)
+    axes.set_ylim(max(bottom - margin, -2.0), min(top + margin, 102.0))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=7))
+    grid_lines(axes.yaxis)
+
+
+def _draw_points(axes: Axes, shown: list[Candidate], seconds: float) -> None:
+    for feasible, colour, fill in ((False, GREY, "white"), (True, BLUE, BLUE)):
+        group = [c for c in shown if c.feasible is feasible]
+        if not group:
+            continue
+        axes.errorbar(
+            [c.mean_latency / seconds for c in group],
+            [100 * c.accuracy for c in group],
+            yerr=[100 * c.accuracy_error for c in group],
+            fmt="o",
+            color=colour,
+            markerfacecolor=fill,
+            markersize=6.5,
+            elinewidth=0.9,
+            capsize=2.5,
+            zorder=3,
+        )
+
+
+def _draw_picks(axes: Axes, decision: Decision, seconds: float) -> None:
+    """A ring round the most accurate, a star on the recommended: both are seen where they are the same."""
+    for pick, options in ((decision.choice, _RING), (decision.recommended, _STAR)):
+        if pick is not None:
+            axes.plot(pick.mean_latency / seconds, 100 * pick.accuracy, linestyle="none", **options)
+
+
+_RING: dict[str, Any] = {
+    "marker": "o", "markersize": 15, "markerfacecolor": "none", "markeredgecolor": ORANGE, "markeredgewidth": 2.2, "zorder": 4
+}  # fmt: skip
+_STAR: dict[str, Any] = {
+    "marker": "*", "markersize": 15, "markerfacecolor": GREEN, "markeredgecolor": "white", "markeredgewidth": 0.8, "zorder": 5
+}  # fmt: skip
+
+
+def _draw_limits(axes: Axes, decision: Decision, seconds: float) -> list[Line2D]:
+    allowed = decision.system.constraints
+    lines = []
+    dashes = (0, (4, 3))
+    if allowed.mean_latency is not None:
+        label = f"limit on mean latency: {show_seconds(allowed.mean_latency)}"
+        low, high = axes.get_xlim()
+        x = allowed.mean_latency / seconds
+        if low <= x <= high:
+            lines.append(axes.axvline(x, color=INK, linestyle=dashes, linewidth=1.1, label=label, zorder=1))
+        else:
+            lines.append(Line2D([], [], color=INK, linestyle=dashes, linewidth=1.1, label=f"{label}, beyond the axis"))
+    if allowed.min_accuracy is not None:
+        label = f"smallest accuracy: {show_share(allowed.min_accuracy)}"
+        lines.append(
+            axes.axhline(100 * allowed.min_accuracy, color=VERMILION, linestyle=dashes, linewidth=1.1, label=label, zorder=1)
+        )
+    return lines
+
+
+def _label(axes: Axes, decision: Decision, shown: list[Candidate], front: list[Candidate], seconds: float) -> None:
+    picks = {(c.M, c.k) for c in (*front, decision.choice, decision.recommended) if c is not None}
+    labelled = [c for c in shown if len(shown) <= _MOST_LABELS or (c.M, c.k) in picks]
+    width, height = axes_size(axes)
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    position = np.log if axes.get_xscale() == "log" else np.asarray
+
+    def across(c: Candidate) -> float:
+        x = position(np.array([left, c.mean_latency / seconds, right]))
+        return float(width * (x[1] - x[0]) / (x[2] - x[0]))
+
+    def up(percent: float) -> float:
+        return float(height * (percent - bottom) / (top - bottom))
+
+    bars = [
+        (across(c) - 2, up(100 * (c.accuracy - c.accuracy_error)), across(c) + 2, up(100 * (c.accuracy + c.accuracy_error)))
+        for c in shown
+    ]
+    texts = [f"({c.M}, {c.k})" for c in labelled]
+    anchors = [(across(c), up(100 * c.accuracy)) for c in labelled]
+    places = clear_places(anchors, texts, size=_LABEL_SIZE, gap=8.0, inside=(width, height), avoid=bars)
+    for c, text, where in zip(labelled, texts, places, strict=True):
+        axes.annotate(
+            text,
+            (c.mean_latency / seconds, 100 * c.accuracy),
+            textcoords="offset points",
+            fontsize=_LABEL_SIZE,
+            color=INK if c.feasible else FAINT,
+            path_effects=halo(),
+            zorder=6,
+            **where,
+        )
+
+
+def _write_left_out(axes: Axes, decision: Decision) -> float:
+    """Name what is not drawn below the axis label; how many points below the axes the legend may begin."""
+    unstable = [(c.M, c.k) for c in decision.candidates if not c.stable and not c.impossible]
+    impossible = [c for c in decision.candidates if c.impossible]
+    parts = [f"unstable: {pairs(unstable)}"] if unstable else []
+    if impossible:
+        parts.append(f"impossible, {impossible[0].impossible}: {pairs((c.M, c.k) for c in impossible)}")
+    if not parts:
+        return 36.0
+    width, _ = axes_size(axes)
+    text = wrap("not drawn: " + "; ".join(parts), width, 8.0)
+    axes.annotate(
+        text,
+        (0, 0),
+        xytext=(0, -36),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        va="top",
+        fontsize=8,
+        color=FAINT,
+        linespacing=1.25,
+    )
+    return 36.0 + 11.0 * (text.count("\n") + 1) + 4.0
+
+
+def _legend(decision: Decision, shown: list[Candidate]) -> list[Line2D]:
+    handles = []
+    if any(c.feasible for c in shown):
+        handles.append(Line2D([], [], color=BLUE, marker="o", linestyle="none", label="within the limits"))
+    if any(not c.feasible for c in shown):
+        label = "breaks a limit"
+        handles.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label=label))
+    handles.append(Line2D([], [], color=SHADE, label="Pareto front"))
+    if decision.choice is not None:
+        handles.append(
+            Line2D([], [], linestyle="none", **{**_RING, "markersize": 9, "label": "most accurate within the limits"})
+        )
+    if decision.recommended is not None:
+        handles.append(Line2D([], [], linestyle="none", **{**_STAR, "markersize": 10, "label": "recommended"}))
+    return handles

@@ -1,0 +1,183 @@
+"""How long prompts take, user by user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks, time_unit
+from dmoa_theory.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILION, house_style, new_axes
+from dmoa_theory.plots.text import describe_moa, halo, heading, panel_message, shorten
+from dmoa_theory.results import show_seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from dmoa_theory.delay.latency import LatencyEstimate
+    from dmoa_theory.model.checks import FloatArray
+
+__all__ = ["plot_latency"]
+
+#: More rows than this cannot be read.
+MOST_USERS = 30
+
+# name of the figure in the estimate, label, colour, marker, size
+_FIGURES = (
+    ("p50", "median", GREEN, "d", 6.0),
+    ("mean", "mean", BLUE, "o", 6.5),
+    ("p95", "p95", ORANGE, "s", 5.5),
+    ("p99", "p99", PURPLE, "^", 6.0),
+)
+
+
+def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None) -> Axes:
+    """Draw median, mean, 95th and 99th percentile of the time from prompt to answer, over all prompts and by user.
+
+    Bands round the figures over all prompts are the typical error of such estimates. Of many users the 30 slowest are shown.
+
+    Parameters
+    ----------
+    estimate : LatencyEstimate
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from dmoa_theory import System, latency
+    >>> plot_latency(latency(System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1))).get_xlabel()
+    'time from prompt to answer (s)'
+    """
+    with house_style():
+        users = np.flatnonzero(estimate.system.rates > 0)
+        n_users = users.size
+        if n_users > MOST_USERS:
+            users = np.sort(users[np.argsort(-estimate.user_mean[users], kind="stable")[:MOST_USERS]])
+        axes = ax if ax is not None else new_axes(6.8, 2.2 + 0.25 * max(users.size, 3))
+        pin_ticks(axes)
+        overall = np.array([getattr(estimate, name) for name, *_ in _FIGURES])
+        by_user = np.column_stack([getattr(estimate, f"user_{name}")[users] for name, *_ in _FIGURES])
+        values = np.vstack((overall, by_user))
+        some = f", the {MOST_USERS} slowest of {n_users:,} users" if n_users > MOST_USERS else ""
+        heading(axes, f"Time from prompt to answer{some}", f"{describe_moa(estimate.system)}; {_state(estimate)}")
+        axes.set_ylabel("prompts of")
+        labels = ["all users", *(shorten(estimate.system.network.name(u)) for u in users.tolist())]
+        axes.set_yticks(np.arange(len(labels)), labels, parse_math=False)
+        axes.get_yticklabels()[0].set_fontweight("bold")
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(max(len(labels), 4) - 0.4, -0.6)
+        if not np.isfinite(values).any():
+            axes.set_xlabel("time from prompt to answer (s)")
+            axes.set_xticks([])
+            panel_message(axes, _unbounded(estimate), VERMILION)
+            return axes
+        seconds, unit = time_unit(float(values[np.isfinite(values)].max()))
+        axes.set_xlabel(f"time from prompt to answer ({unit})")
+        limits = _limits(axes, estimate, seconds)
+        _scale(axes, values / seconds, [line.get_xdata()[0] for line in limits])  # type: ignore[index]
+        _draw_rows(axes, values / seconds)
+        bands = _draw_bands(axes, estimate, seconds)
+        marks = [
+            Line2D([], [], color=colour, marker=marker, markersize=size, linestyle="none", label=label)
+            for _, label, colour, marker, size in _FIGURES
+        ]
+        legend_below(axes, [*marks, *bands, *limits], columns=4)
+        return axes
+
+
+def _state(estimate: LatencyEstimate) -> str:
+    if not estimate.stable:
+        return "UNSTABLE: some queues grow without bound"
+    return "approximation; bands: typical error against simulation"
+
+
+def _unbounded(estimate: LatencyEstimate) -> str:
+    worst = int(estimate.utilisation.argmax())
+    load = float(estimate.utilisation[worst])
+    name = shorten(estimate.system.network.name(worst))
+    return (
+        f"Latency is unbounded: {name} is offered {load:.3g} seconds of work a second. "
+        f"Queues stay bounded when all rates are scaled by less than {1 / load:.3g}."
+    )
+
+
+def _limits(axes: Axes, estimate: LatencyEstimate, seconds: float) -> list[Line2D]:
+    """The limits of the scenario as lines in the colours of what they limit."""
+    allowed = estimate.system.constraints
+    lines = []
+    for value, label, colour in ((allowed.mean_latency, "mean", BLUE), (allowed.p95_latency, "p95", ORANGE)):
+        if value is not None:
+            text = f"limit on the {label} of all: {show_seconds(value)}"
+            lines.append(
+                axes.axvline(value / seconds, color=colour, linestyle=(0, (4, 3)), linewidth=1.3, label=text, zorder=1)
+            )
+    return lines
+
+
+def _scale(axes: Axes, values: FloatArray, limits: list[float]) -> None:
+    """Linear from zero; logarithmic when users differ so much that the fast ones would be dots at the axis."""
+    finite = np.append(values[np.isfinite(values)], limits)
+    low, high = float(finite.min()), float(finite.max())
+    if high > 60 * low:
+        log_scale(axes, low / 1.5, high * 1.5)
+    else:
+        axes.set_xlim(0, 1.06 * high)
+        linear_scale(axes.xaxis, 8)
+    grid_lines(axes.xaxis)
+
+
+def _draw_rows(axes: Axes, values: FloatArray) -> None:
+    for row, figures in enumerate(values):
+        finite = figures[np.isfinite(figures)]
+        if finite.size > 1:
+            axes.plot(
+                [finite.min(), finite.max()], [row, row], color="#BDBDBD", linewidth=2.0, solid_capstyle="round", zorder=2
+            )
+        if finite.size < figures.size:
+            text = "unbounded" if not finite.size else "mean unbounded" if np.isfinite(figures[2]) else "percentiles unbounded"
+            axes.annotate(
+                text,
+                (1, row),
+                xycoords=("axes fraction", "data"),
+                xytext=(-4, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=8,
+                color=VERMILION,
+                path_effects=halo(),
+                zorder=6,
+            )
+    rows = np.arange(len(values))
+    for column, (_, label, colour, marker, size) in enumerate(_FIGURES):
+        seen = np.isfinite(values[:, column])
+        axes.plot(
+            values[seen, column],
+            rows[seen],
+            marker,
+            color=colour,
+            markersize=size,
+            markeredgecolor="white",
+            label=label,
+            zorder=4,
+        )
+    axes.axhline(0.5, color=INK, linewidth=0.6)
+
+
+def _draw_bands(axes: Axes, estimate: LatencyEstimate, seconds: float) -> list[Patch]:
+    """Typical errors round the mean and the 95th percentile over all prompts."""
+    handles = []
+    for name, label, colour in (("mean", "mean", BLUE), ("p95", "p95", ORANGE)):
+        band, value = getattr(estimate.expected_error, name), getattr(estimate, name) / seconds
+        if band is None or not np.isfinite(value):
+            continue
+        width = 2 * value * band.typical
+        axes.barh(0, width, left=value - width / 2, height=0.66, color=colour, alpha=0.3, linewidth=0, zorder=3)
+        handles.append(Patch(color=colour, alpha=0.3, linewidth=0, label=f"±{100 * band.typical:.2g} % of the {label}"))
+    return handles

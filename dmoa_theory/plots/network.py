@@ -1,0 +1,257 @@
+"""The network as a picture: who may ask whom, and how busy everybody is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch
+
+from dmoa_theory.plots.layout import positions
+from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
+from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
+from dmoa_theory.plots.text import axes_size, clear_places, describe_moa, halo, heading, shorten, text_width
+from dmoa_theory.results import show_rate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from dmoa_theory.model.checks import FloatArray, IntArray
+    from dmoa_theory.model.network import Network
+    from dmoa_theory.stability.region import StabilityRegion
+
+__all__ = ["plot_network"]
+
+#: Beyond this many devices a drawing shows nothing; the histogram of utilisation takes its place.
+MOST_NODES = 200
+_MOST_ARROWS = 3000
+_MOST_NAMES = 40
+
+
+def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
+    """Draw the network with the utilisation of its devices.
+
+    Colour is utilisation, area is the rate of the user's prompts (squares have none), arrows are links that work one way
+    only. More than 200 devices are drawn as a histogram of utilisation instead.
+
+    Parameters
+    ----------
+    region : StabilityRegion
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from dmoa_theory import System, stability_region
+    >>> region = stability_region(System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1))
+    >>> plot_network(region).get_title(loc="left")
+    'Network of 2 devices'
+    """
+    with house_style():
+        if region.system.n_devices > MOST_NODES:
+            return _histogram(region, ax if ax is not None else new_axes(6.4, 4.2))
+        axes = ax if ax is not None else new_axes(6.4, 5.4)
+        network, rates = region.system.network, region.system.rates
+        heading(axes, _title(network), f"{describe_moa(region.system)}; {_about_size(rates)}")
+        place = positions(network)
+        paper, scale = _frame(axes, place)
+        area = _areas(rates, paper)
+        links = _Links.of(network)
+        _draw_links(axes, place, links, np.sqrt(area / np.pi))
+        _draw_nodes(axes, place, region, area)
+        _draw_names(axes, place, paper, region, np.sqrt(area / np.pi))
+        del scale
+        return axes
+
+
+def _title(network: Network) -> str:
+    n = network.n_devices
+    return f"Network of {n:,} device{'s' * (n != 1)}"
+
+
+def _about_size(rates: FloatArray) -> str:
+    """What the areas of the nodes say."""
+    users = rates[rates > 0]
+    low, high = float(users.min()), float(users.max())
+    helpers = int((rates == 0).sum())
+    if low == high:
+        text = f"prompts of each user: {show_rate(high)}"
+    else:
+        text = f"area: rate of the user's prompts, {show_rate(low)} to {show_rate(high)}"
+    return text + (f"; squares: {helpers} without prompts" if helpers else "")
+
+
+def _frame(axes: Axes, place: FloatArray) -> tuple[FloatArray, float]:
+    """Fit the layout into the axes, equal scales both ways; places on paper in points, and points a data unit."""
+    axes.set_axis_off()
+    axes.set_aspect("equal", adjustable="datalim")
+    span = np.maximum(np.ptp(place, axis=0), 1e-9)
+    size = np.asarray(axes_size(axes)) * (0.84, 0.95)  # the colour bar takes its share
+    margin = 30.0
+    scale = float(min((size - 2 * margin) / span)) if place.shape[0] > 1 else 1.0
+    middle = (place.min(axis=0) + place.max(axis=0)) / 2
+    half = size / scale / 2
+    axes.set_xlim(middle[0] - half[0], middle[0] + half[0])
+    axes.set_ylim(middle[1] - half[1], middle[1] + half[1])
+    return (place - middle) * scale + size / 2, scale
+
+
+def _areas(rates: FloatArray, paper: FloatArray) -> FloatArray:
+    """Areas of the nodes in square points, so that even close ones hardly touch."""
+    n = rates.size
+    diameter = 30.0
+    if n > 1:
+        gaps = np.hypot(*(paper[:, None, :] - paper[None, :, :]).transpose(2, 0, 1)) + 1e9 * np.eye(n)
+        diameter = float(np.clip(0.85 * np.quantile(gaps.min(axis=1), 0.2), 7.0, 30.0))
+    largest = np.pi * diameter**2 / 4
+    return np.asarray(largest * (0.35 + 0.65 * rates / rates.max()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Links as pairs of ends: those that work both ways once, and those that work one way only."""
+
+    both: IntArray
+    single: IntArray
+
+    @classmethod
+    def of(cls, network: Network) -> _Links:
+        source, target = network.link_sources().astype(np.int64), network.indices.astype(np.int64)
+        n = network.n_devices
+        answered = np.isin(source * n + target, target * n + source)
+        ends = np.column_stack((source, target))
+        return cls(ends[answered & (source < target)], ends[~answered])
+
+
+def _draw_links(axes: Axes, place: FloatArray, links: _Links, radius: FloatArray) -> None:
+    count = max(len(links.both) + len(links.single), 1)
+    strength = float(np.clip(6 / np.sqrt(count), 0.25, 0.9))
+    colour, width = "#9A9A9A", 1.0 if count < 200 else 0.6
+    axes.add_collection(LineCollection(place[links.both], colors=colour, linewidths=width, alpha=strength, zorder=1))
+    if len(links.single) > _MOST_ARROWS:  # heads would cover everything
+        axes.add_collection(LineCollection(place[links.single], colors=colour, linewidths=width, alpha=strength, zorder=1))
+        return
+    for u, v in links.single.tolist():
+        arrow = FancyArrowPatch(
+            tuple(place[u]),
+            tuple(place[v]),
+            arrowstyle="-|>",
+            connectionstyle="arc3,rad=0.06",
+            mutation_scale=7 if count < 200 else 5,
+            shrinkA=radius[u],
+            shrinkB=radius[v] + 0.5,
+            color="#6E6E6E",
+            linewidth=width,
+            alpha=min(1.0, 1.4 * strength),
+            zorder=1,
+        )
+        axes.add_patch(arrow)
+
+
+def _colours() -> Colormap:
+    """Pale to dark blue up to 100 %; the colour beyond it is no shade of blue."""
+    return LinearSegmentedColormap.from_list("utilisation", ["#EAF4FB", SKY, BLUE, "#002B44"]).with_extremes(over=VERMILION)
+
+
+def _draw_nodes(axes: Axes, place: FloatArray, region: StabilityRegion, area: FloatArray) -> None:
+    colours, norm = _colours(), Normalize(0, 100)
+    # exactly 100 % is overloaded too: a step beyond, so that it takes the other colour
+    load = np.where(region.utilisation >= 1, 101.0, 100 * region.utilisation)
+    silent = region.system.rates == 0
+    for chosen, marker in ((~silent, "o"), (silent, "s")):
+        axes.scatter(
+            place[chosen, 0],
+            place[chosen, 1],
+            s=area[chosen],
+            c=load[chosen],
+            cmap=colours,
+            norm=norm,
+            marker=marker,
+            edgecolors=INK,
+            linewidths=0.8,
+            zorder=2,
+        )
+    over = not region.stable
+    bar = axes.figure.colorbar(
+        ScalarMappable(norm, colours),
+        ax=axes,
+        extend="max" if over else "neither",
+        fraction=0.05,
+        pad=0.02,
+        shrink=0.75,
+        aspect=22,
+    )
+    bar.set_label("utilisation (% of time)" + ("; red: overloaded" if over else ""))
+    bar.set_ticks([0, 20, 40, 60, 80, 100])
+    pin_ticks(bar.ax)
+
+
+def _draw_names(axes: Axes, place: FloatArray, paper: FloatArray, region: StabilityRegion, radius: FloatArray) -> None:
+    """Numbers inside the nodes of a network without names; names beside them, of the busiest where there are many."""
+    network, load = region.system.network, region.utilisation
+    n = network.n_devices
+    if not network.names:
+        size = float(np.clip(0.85 * radius.min(), 4.0, 9.0))
+        for u in range(n):
+            pale = load[u] < 0.45
+            axes.annotate(
+                str(u), tuple(place[u]), ha="center", va="center", fontsize=size, color=INK if pale else "white", zorder=4
+            )
+        return
+    named = np.arange(n) if n <= _MOST_NAMES else np.sort(np.argsort(-load, kind="stable")[:_MOST_NAMES])
+    size = 9.0 if n <= 12 else 7.5 if n <= 24 else 6.5
+    texts = [shorten(network.name(u), 16) for u in named.tolist()]
+    width, height = axes_size(axes)
+    gap = float(radius.max()) + 3
+    boxes = [(x - r, y - r, x + r, y + r) for (x, y), r in zip(paper.tolist(), radius.tolist(), strict=True)]
+    places = clear_places(
+        [(x, y) for x, y in paper[named].tolist()], texts, size=size, gap=gap, inside=(width, height), avoid=boxes
+    )
+    for u, text, where in zip(named.tolist(), texts, places, strict=True):
+        axes.annotate(text, tuple(place[u]), textcoords="offset points", fontsize=size, path_effects=halo(), zorder=4, **where)
+
+
+def _histogram(region: StabilityRegion, axes: Axes) -> Axes:
+    """How many devices are how busy."""
+    pin_ticks(axes)
+    load = 100 * region.utilisation
+    top = max(float(load.max()), 100.0)
+    # 100 % is always the border of a bar, so that no bar is partly overloaded
+    step = next((s for s in (2.5, 5.0, 10.0, 20.0, 50.0, 100.0) if top / s <= 60), 100.0 * np.ceil(top / 6000))
+    edges = np.arange(0.0, top + 1.001 * step, step)
+    counts, _ = np.histogram(load, edges)
+    over = edges[:-1] >= 100 - 1e-9
+    for chosen, colour, hatch in ((~over, BLUE, None), (over, VERMILION, "////")):
+        axes.bar(
+            edges[:-1][chosen],
+            counts[chosen],
+            width=step,
+            align="edge",
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0.5,
+        )
+    limit = 100 * region.system.constraints.max_utilisation
+    full = axes.axvline(100, color=INK, linewidth=1.2, label="100 %: the queue grows without bound")
+    planned = axes.axvline(limit, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), label=f"limit of the plan: {limit:g} %")
+    axes.set_xlim(0, max(1.04 * top, edges[-1]))
+    linear_scale(axes.xaxis)
+    grid_lines(axes.yaxis)
+    axes.set_xlabel("utilisation (% of time)")
+    axes.set_ylabel("devices")
+    state = "every queue stays bounded" if region.stable else f"{int((load >= 100).sum()):,} overloaded"
+    note = f"{describe_moa(region.system)}; {state}; too many devices to draw the network"
+    heading(axes, f"How busy {load.size:,} devices are", note)
+    handles: list[Line2D] = [full, planned]
+    legend_below(axes, handles, columns=2)
+    return axes
