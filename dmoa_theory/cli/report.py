@@ -44,11 +44,7 @@ def _configuration(system: System) -> str:
 
 
 def _within(band: ErrorBand | None) -> str:
-    if band is None:
-        return "error not measured"
-    if band.largest == 0:
-        return "exact"
-    return f"typically {100 * band.typical:.0f} % off, at worst {100 * band.largest:.0f} %"
+    return "error not measured" if band is None else str(band)
 
 
 def region_lines(region: StabilityRegion) -> Iterator[str]:
@@ -162,8 +158,8 @@ def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
         f"stable up to {most:.3g} prompts/s in all ({show_rate(most)}), {region.critical_scale:.3g} times the load; "
         f"{region.bottleneck.name} gives way first, now at {show_share(region.bottleneck.utilisation)}"
     )
-    error = f" (p95 typically {100 * picked.latency_error:.0f} % off)" if picked.latency_error else ""
-    yield f"mean latency {show_seconds(picked.mean_latency)}, p95 {show_seconds(picked.p95_latency)}{error}"
+    yield f"mean latency {show_seconds(picked.mean_latency)} ({_within(picked.mean_error)})"
+    yield f"p95 latency {show_seconds(picked.p95_latency)} ({_within(picked.p95_error)})"
     if picked.memory_bytes is not None and np.isfinite(picked.memory_bytes):
         yield f"memory {show_bytes(picked.memory_bytes)} a device"
     yield f"accuracy {100 * picked.accuracy:.1f} ± {100 * picked.accuracy_error:.1f} % as published"

@@ -8,7 +8,7 @@ the systems were drawn. The test-suite checks the table against the reference si
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -18,10 +18,18 @@ __all__ = ["ErrorBand", "ExpectedError", "expected_error"]
 
 @dataclass(frozen=True, slots=True)
 class ErrorBand:
-    """Relative error against simulation: typical (mean absolute) and largest seen."""
+    """Relative error against simulation: typical (mean absolute), largest seen, and bias (mean; negative where too low)."""
 
     typical: float
     largest: float
+    bias: float
+
+    def __str__(self) -> str:
+        """In words; a bias of more than half the typical error says to which side."""
+        if self.largest == 0:
+            return "exact"
+        side = "off" if abs(self.bias) < self.typical / 2 else "too low" if self.bias < 0 else "too high"
+        return f"typically {100 * self.typical:.0f} % {side}, at worst {100 * self.largest:.0f} %"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +45,7 @@ class ExpectedError:
     def to_dict(self) -> dict[str, Any]:
         """For the JSON contract."""
         bands = {name: getattr(self, name) for name in ("mean", "p50", "p95", "p99")}
-        shown = {
-            name: None if band is None else {"typical": band.typical, "largest": band.largest} for name, band in bands.items()
-        }
+        shown = {name: None if band is None else asdict(band) for name, band in bands.items()}
         return {**shown, "basis": self.basis}
 
 
@@ -63,7 +69,7 @@ def _table() -> tuple[_Row, ...]:
             float(row["load_up_to"]),
             float(row["scv_up_to"]),
             int(row["systems"]),
-            ErrorBand(float(row["typical"]), float(row["largest"])),
+            ErrorBand(float(row["typical"]), float(row["largest"]), float(row["bias"])),
         )
         for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     )
@@ -88,7 +94,7 @@ def expected_error(*, load: float, scv: float, layers: int, quorum: bool, delays
     With no layers every device is an M/G/1 queue, whose mean is exact.
 
     >>> expected_error(load=0.7, scv=1.0, layers=0, quorum=False, delays=False).mean
-    ErrorBand(typical=0.0, largest=0.0)
+    ErrorBand(typical=0.0, largest=0.0, bias=0.0)
     """
     if not load < 1:
         return ExpectedError(mean=None, p50=None, p95=None, p99=None, basis="none: the system is unstable")
@@ -110,6 +116,6 @@ def expected_error(*, load: float, scv: float, layers: int, quorum: bool, delays
     if beyond:
         basis += f"; {' and '.join(beyond)} beyond all of them: the error may be larger"
     if layers == 0:
-        bands["mean"] = ErrorBand(0.0, 0.0)
+        bands["mean"] = ErrorBand(0.0, 0.0, 0.0)
         basis = "M = 0 is an M/G/1 queue, whose mean is exact; percentiles: " + basis
     return ExpectedError(**bands, basis=basis)

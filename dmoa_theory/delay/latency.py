@@ -250,7 +250,7 @@ def latency(system: System, *, progress: Callable[[float], None] | None = None) 
             scv=_typical_scv(work),
             layers=int(M[active].max()),
             quorum=bool((quorum[active] <= k[active]).any()),
-            delays=system.has_delay,
+            delays=_delays_matter(system, work),
         ),
     )
 
@@ -269,6 +269,14 @@ def _typical_scv(work: WorkMoments) -> float:
     used = work.jobs > 0
     mean, second = work.load[used] / work.jobs[used], work.second[used] / work.jobs[used]
     return float(np.average(second / mean**2 - 1, weights=work.jobs[used]))
+
+
+def _delays_matter(system: System, work: WorkMoments) -> bool:
+    """Whether a job's way there and back takes more than 1 % of the mean service time anywhere."""
+    if not system.has_delay:
+        return False
+    longest = max(float(system.round_trip(stage, group.k).max(initial=0.0)) for group in system.groups() for stage in Stage)
+    return longest > 0.01 * float(work.load.sum() / work.jobs.sum())
 
 
 def _add_group(totals: _Totals, system: System, group: UserGroup, work: WorkMoments, wait: Wait) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dmoa_theory.accuracy.table import AccuracyEntry
+from dmoa_theory.delay.expected_error import ErrorBand
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.model.constraints import Constraints
 from dmoa_theory.model.system import System
@@ -63,8 +64,8 @@ class Candidate:
         Of the busiest device.
     mean_latency, p95_latency : float, seconds
         Approximations; infinite when a queue is not bounded.
-    latency_error : float or None
-        Typical relative error of such a p95; None when not measured.
+    mean_error, p95_error : ErrorBand or None
+        How far such latencies were from simulation; None when not measured.
     memory_bytes : float or None
         Of the neediest device, at the overflow probability; None when nothing is known of memory.
     violations : tuple of Violation
@@ -80,7 +81,8 @@ class Candidate:
     utilisation: float
     mean_latency: float
     p95_latency: float
-    latency_error: float | None
+    mean_error: ErrorBand | None
+    p95_error: ErrorBand | None
     memory_bytes: float | None
     violations: tuple[Violation, ...]
     impossible: str = ""
@@ -141,7 +143,8 @@ def evaluate(system: System, entry: AccuracyEntry, *, standard_errors: float = 0
             utilisation=np.nan,
             mean_latency=np.nan,
             p95_latency=np.nan,
-            latency_error=None,
+            mean_error=None,
+            p95_error=None,
             memory_bytes=None,
             violations=(),
             impossible=f"a user has only {choice} neighbour{'s' * (choice != 1)}",
@@ -170,7 +173,8 @@ def evaluate(system: System, entry: AccuracyEntry, *, standard_errors: float = 0
         utilisation=load,
         mean_latency=estimate.mean,
         p95_latency=estimate.p95,
-        latency_error=bands.p95.typical if bands.p95 else None,
+        mean_error=bands.mean,
+        p95_error=bands.p95,
         memory_bytes=memory,
         violations=_violations(held, system.constraints),
     )

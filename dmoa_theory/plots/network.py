@@ -63,13 +63,15 @@ def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
         network, rates = region.system.network, region.system.rates
         heading(axes, _title(network), f"{describe_moa(region.system)}; {_about_size(rates)}")
         place = positions(network)
-        paper, scale = _frame(axes, place)
+        paper, limits = _frame(axes, place)
         area = _areas(rates, paper)
         links = _Links.of(network)
         _draw_links(axes, place, links, np.sqrt(area / np.pi))
         _draw_nodes(axes, place, region, area)
         _draw_names(axes, place, paper, region, np.sqrt(area / np.pi))
-        del scale
+        # last, and as a wish only: the equal aspect widens one of the two when the figure is laid out
+        axes.set_xlim(*limits[0], auto=True)
+        axes.set_ylim(*limits[1], auto=True)
         return axes
 
 
@@ -90,8 +92,8 @@ def _about_size(rates: FloatArray) -> str:
     return text + (f"; squares: {helpers} without prompts" if helpers else "")
 
 
-def _frame(axes: Axes, place: FloatArray) -> tuple[FloatArray, float]:
-    """Fit the layout into the axes, equal scales both ways; places on paper in points, and points a data unit."""
+def _frame(axes: Axes, place: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fit the layout into the axes, equal scales both ways; places on paper in points, and limits of the axes."""
     axes.set_axis_off()
     axes.set_aspect("equal", adjustable="datalim")
     span = np.maximum(np.ptp(place, axis=0), 1e-9)
@@ -100,9 +102,7 @@ def _frame(axes: Axes, place: FloatArray) -> tuple[FloatArray, float]:
     scale = float(min((size - 2 * margin) / span)) if place.shape[0] > 1 else 1.0
     middle = (place.min(axis=0) + place.max(axis=0)) / 2
     half = size / scale / 2
-    axes.set_xlim(middle[0] - half[0], middle[0] + half[0])
-    axes.set_ylim(middle[1] - half[1], middle[1] + half[1])
-    return (place - middle) * scale + size / 2, scale
+    return (place - middle) * scale + size / 2, np.column_stack((middle - half, middle + half))
 
 
 def _areas(rates: FloatArray, paper: FloatArray) -> FloatArray:
