@@ -58,7 +58,7 @@ class InputError(DmoaError, ValueError):
         where = f"{self.file}: " if self.file else ""
         if self.value is InputError.MISSING:
             return f"{where}{self.field} is missing: {self.allowed}" if self.field else f"{where}{self.allowed}"
-        shown = " ".join(str(self.value).split())
+        shown = " ".join(str(self.value).split()) or '""'
         if len(shown) > _LONGEST_VALUE:
             shown = shown[: _LONGEST_VALUE - 3] + "..."
         return f"{where}{self.field} = {shown}: {self.allowed}" if self.field else f"{where}{shown}: {self.allowed}"

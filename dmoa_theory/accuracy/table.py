@@ -19,6 +19,7 @@ __all__ = ["AccuracyEntry", "AccuracyTable", "bundled_tables", "read_accuracy"]
 #: What a plan goes by when the scenario names no data.
 DEFAULT_TABLE = "mitra2024-diverse"
 
+_LONGEST = 9  # digits of a whole number: a thousand million prompts, layers or neighbours are a slip
 _COLUMNS = {"M", "k", "value", "n_eval", "se", "mode", "user", "task"}
 
 
@@ -126,8 +127,8 @@ def read_accuracy(table: str) -> AccuracyTable:
         return _parse(text, table, table)
     path = Path(table)
     try:
-        return _parse(path.read_text(encoding="utf-8"), path.stem, str(path))
-    except FileNotFoundError:
+        return _parse(path.read_text(encoding="utf-8-sig"), path.stem, str(path))
+    except (FileNotFoundError, IsADirectoryError):
         raise InputError("accuracy.table", table, "an existing CSV file, or one of " + ", ".join(bundled_tables())) from None
     except (OSError, UnicodeDecodeError):
         raise InputError("", InputError.MISSING, "cannot be read as UTF-8 text", file=table) from None
@@ -208,6 +209,6 @@ def _number(row: dict[str, str], column: str, line: int, file: str, low: float, 
 
 def _whole(row: dict[str, str], column: str, line: int, file: str, *, low: int = 0) -> int:
     text = row[column].strip()
-    if not text.isdecimal() or int(text) < low:
+    if not text.isdecimal() or len(text) > _LONGEST or int(text) < low:
         raise InputError(f"line {line}: {column}", text or "empty", f"a whole number, {low} or more", file=file)
     return int(text)

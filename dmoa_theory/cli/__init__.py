@@ -6,6 +6,7 @@ is still printed); 1 a fault of ours; 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -70,29 +71,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Default: those of the process.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    if sys.stdout is None:  # started with standard output closed
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without a sign for "±" still gets its report
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+    except (UnstableSystemError, InfeasiblePlanError) as error:
+        return _complain(str(error), UNSTABLE)
+    except DmoaError as error:
+        return _complain(str(error), BAD_INPUT)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except MemoryError:
+        return _complain("out of memory: a smaller or sparser network fits", BAD_INPUT)
+    except BrokenPipeError:  # the reader of our output went away
+        _drop_output()
+        return DONE
+    except OSError as error:  # a full disk, a folder that was taken away: nothing that a traceback would explain
+        if error.filename is None:
+            _drop_output()
+        return _complain(f"{error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}", BAD_INPUT)
+    return code
+
+
+def _run(given: list[str]) -> int:
     if not given or given[0] in {"--help", "-h"}:  # at once, without the machinery that reads options
         print(front_page())
         return DONE
     if given[0] == "--version":
         print(__version__)
         return DONE
-    from cyclopts import CycloptsError
+    from cyclopts import CycloptsError, UnusedCliTokensError
 
     try:
         code = make_app()(given, exit_on_error=False, print_error=False)
-        sys.stdout.flush()
-    except (UnstableSystemError, InfeasiblePlanError) as error:
-        return _complain(str(error), UNSTABLE)
-    except (CycloptsError, DmoaError) as error:
+    except UnusedCliTokensError as error:
+        extra = " ".join(error.unused_tokens or ())
+        return _complain(f"{extra}: unexpected; dmoa {given[0]} --help says what it takes", BAD_INPUT)
+    except CycloptsError as error:
         return _complain(str(error), BAD_INPUT)
-    except KeyboardInterrupt:
-        return _complain("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output went away; keep Python from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     return code if isinstance(code, int) else DONE
 
 
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, so that Python does not complain of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(message: str, code: int) -> int:
-    print("dmoa: " + " ".join(message.split()), file=sys.stderr)
+    line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(message.split()))
+    print(f"dmoa: {line}", file=sys.stderr)
     return code

@@ -20,7 +20,7 @@ def optimise(scenario: Path | None = None, /, *, options: Options = Options()) -
         A scenario file; default the bundled example.
     """
     system = options.system(scenario)
-    with progress("evaluating configurations") as advance:
+    with options.speaking_of(scenario), progress("evaluating configurations") as advance:
         result = choose(system, progress=advance)
     if options.out is not None:
         from dmoa_theory.plots.choice import plot_choice

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+
+from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
     from dmoa_theory.model.system import System
@@ -24,10 +28,20 @@ class Options:
         Parameter(name="--set", negative="", help='Override a value of the scenario, such as "moa.k=3"; may be given again.'),
     ] = field(default_factory=list)
     json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")] = False
-    out: Annotated[Path | None, Parameter(name="--out", help="Folder for plots and tables; made if it is not there.")] = None
+    out: Annotated[str | None, Parameter(name="--out", help="Folder for plots and tables; made if it is not there.")] = None
 
     def system(self, scenario: Path | None) -> System:
         """The scenario with its overrides."""
         from dmoa_theory.model.scenario import load_scenario
 
         return load_scenario(scenario, self.set)
+
+    @contextmanager
+    def speaking_of(self, scenario: Path | None) -> Iterator[None]:
+        """Let complaints that come after reading, such as of the accuracy data, name the scenario file."""
+        from dmoa_theory.model.scenario import EXAMPLE
+
+        try:
+            yield
+        except InputError as error:
+            raise error.located(file=EXAMPLE if scenario is None else str(scenario)) from None

@@ -25,14 +25,28 @@ _REPORT_WIDTH = 110
 
 def console() -> Console:
     """Where reports are printed: as wide as the terminal, or a fixed width into a file or pipe."""
-    from rich.console import Console
+    from rich.console import Console as RichConsole
+
+    class Console(RichConsole):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # to be dealt with where every verb ends
 
     return Console(highlight=False, soft_wrap=False) if sys.stdout.isatty() else Console(highlight=False, width=_REPORT_WIDTH)
 
 
+def json_text(document: dict[str, Any], encoding: str = "utf-8") -> str:
+    """One JSON object as text; characters that the encoding lacks are escaped."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2, allow_nan=False)
+    return text + "\n"
+
+
 def print_json(document: dict[str, Any]) -> None:
     """One JSON object on standard output."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    print(json_text(document, sys.stdout.encoding or "utf-8"), end="")
 
 
 def print_table(out: Console, table: Table) -> None:
@@ -66,7 +80,7 @@ def progress(message: str) -> Iterator[Callable[[float], None]]:
         yield lambda fraction: bar.update(task, completed=fraction)
 
 
-def folder(path: Path) -> Path:
+def folder(name: str) -> Path:
     """The folder for outputs, made if it is not there.
 
     Raises
@@ -74,33 +88,51 @@ def folder(path: Path) -> Path:
     InputError
         When it cannot be a folder, or cannot be written to.
     """
+    path = Path(name)
     try:
+        if not name.strip():
+            raise OSError("no name")
         path.mkdir(parents=True, exist_ok=True)
     except OSError:
-        raise InputError("--out", str(path), "a folder, or a place where one can be made") from None
+        raise InputError("--out", name, "a folder, or a place where one can be made") from None
     if not os.access(path, os.W_OK):
-        raise InputError("--out", str(path), "a folder that can be written to")
+        raise InputError("--out", name, "a folder that can be written to")
     return path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole: to a temporary name beside it, then renamed."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a file whole: to a temporary name beside it, then renamed.
+
+    Raises
+    ------
+    InputError
+        When it cannot be written there.
+    """
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as stream:
             stream.write(text)
         mask = os.umask(0)  # a temporary file is private; give it the permissions that any new file gets
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from None
         raise
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError("", (error.strerror or "unwritable").lower(), "a place where a file can be written", file=str(path))
 
 
 def write_json(path: Path, result: Result) -> None:
     """The JSON of a result as a file."""
-    write_text(path, json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(result.to_dict()))
 
 
 def write_csv(path: Path, table: Table) -> None:

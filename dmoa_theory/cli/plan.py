@@ -20,7 +20,7 @@ def plan(scenario: Path | None = None, /, *, options: Options = Options()) -> in
         A scenario file; default the bundled example.
     """
     system = options.system(scenario)
-    with progress("evaluating configurations") as advance:
+    with options.speaking_of(scenario), progress("evaluating configurations") as advance:
         result = make_plan(system, progress=advance)
     written = _write(result, folder(options.out)) if options.out is not None else []
     if options.json:

@@ -55,11 +55,17 @@ def _pair(system: System, users: str) -> tuple[int, int] | None:
     if not users:
         busiest = able[np.argsort(-system.rates[able], kind="stable")[:2]]
         return (int(busiest.min()), int(busiest.max())) if busiest.size == 2 else None
-    place = {system.network.name(u): u for u in range(system.n_devices)} | {str(u): u for u in range(system.n_devices)}
+    place = {str(u): u for u in range(system.n_devices)} | {system.network.name(u): u for u in range(system.n_devices)}
     named = [part.strip() for part in users.split(",")]
     if len(named) != 2 or any(name not in place for name in named):
         raise InputError("--users", users, f'two users, by number from 0 to {system.n_devices - 1} or by name, such as "0,1"')
-    return place[named[0]], place[named[1]]
+    first, second = place[named[0]], place[named[1]]
+    if first == second:
+        raise InputError("--users", users, "two different users")
+    mute = [u for u in (first, second) if u not in able]
+    if mute:
+        raise InputError("--users", users, f"users who can ask, and {system.network.name(mute[0])} has fewer neighbours than its k")
+    return first, second
 
 
 def _write(result: StabilityRegion, pair: tuple[int, int] | None, out: Path) -> None:

@@ -111,9 +111,11 @@ def decision_lines(decision: Decision) -> Iterator[str]:
         if runner_up is not None:
             gap = 100 * (choice.accuracy - runner_up.accuracy)
             yield f"Runner-up: {runner_up.name}, {gap:.1f} points behind {choice.name}."
-        out = [f"{c.name} out ({violation})" for c, violation in decision.binding]
-        if out:
-            yield "What binds: " + "; ".join(out) + "."
+        kept_out: dict[str, list[str]] = {}
+        for c, violation in decision.binding:
+            kept_out.setdefault(c.name, []).append(str(violation))
+        if kept_out:
+            yield "What binds: " + "; ".join(f"{name} ({', '.join(reasons)})" for name, reasons in kept_out.items()) + "."
         elif all(c.feasible for c in decision.candidates):
             yield "No limit binds: every configuration meets them all."
     impossible = [f"{c.name} ({c.impossible})" for c in decision.candidates if c.impossible]

@@ -16,6 +16,10 @@ from typing import Any
 __all__ = ["ErrorBand", "ExpectedError", "expected_error"]
 
 
+# Beyond its edges a class still speaks for systems this near: the worse of two neighbouring classes is quoted.
+_LOAD_EDGE, _SCV_EDGE = 0.05, 1.1
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorBand:
     """Relative error against simulation: typical (mean absolute), largest seen, and bias (mean; negative where too low)."""
@@ -103,10 +107,10 @@ def expected_error(*, load: float, scv: float, layers: int, quorum: bool, delays
     most_load, most_scv = max(row.load_up_to for row in rows), max(row.scv_up_to for row in rows)
     bands, systems = {}, 0
     for quantity in ("mean", "p50", "p95", "p99"):
-        # the first class that holds the system; the last one for a system beyond them all
-        among = sorted((row for row in rows if row.quantity == quantity), key=lambda row: (row.load_up_to, row.scv_up_to))
-        fits = [row for row in among if min(load, most_load) <= row.load_up_to and min(scv, most_scv) <= row.scv_up_to]
-        bands[quantity], systems = fits[0].band, fits[0].systems
+        near = [row for row in rows if row.quantity == quantity and _near(row, rows, min(load, most_load), min(scv, most_scv))]
+        worst = max(near, key=lambda row: row.band.typical)
+        bands[quantity] = ErrorBand(worst.band.typical, max(row.band.largest for row in near), worst.band.bias)
+        systems = sum(row.systems for row in near)
     basis = f"{systems} simulated systems of like load and variability"
     if kind != "plain":
         basis += {"quorum": ", with a quorum", "delay": ", with link delays"}[kind]
@@ -119,3 +123,13 @@ def expected_error(*, load: float, scv: float, layers: int, quorum: bool, delays
         bands["mean"] = ErrorBand(0.0, 0.0, 0.0)
         basis = "M = 0 is an M/G/1 queue, whose mean is exact; percentiles: " + basis
     return ExpectedError(**bands, basis=basis)
+
+
+def _near(row: _Row, rows: list[_Row], load: float, scv: float) -> bool:
+    """Whether a class holds a system, or nearly does: errors change gradually, and so must not jump at a class's edge."""
+    load_above = max((other.load_up_to for other in rows if other.load_up_to < row.load_up_to), default=0.0)
+    scv_above = max((other.scv_up_to for other in rows if other.scv_up_to < row.scv_up_to), default=0.0)
+    return (
+        load_above - _LOAD_EDGE <= load <= row.load_up_to + _LOAD_EDGE
+        and scv_above / _SCV_EDGE <= scv <= row.scv_up_to * _SCV_EDGE
+    )

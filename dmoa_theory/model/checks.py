@@ -29,6 +29,11 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatLike: TypeAlias = float | Sequence[float] | npt.NDArray[Any]
 IntLike: TypeAlias = int | Sequence[int] | npt.NDArray[Any]
 
+#: Amounts beyond these are slips of the keyboard, and their cubes would leave the range of floats.
+LARGEST, SMALLEST = 1e30, 1e-30
+#: Largest count of layers or neighbours.
+MOST = 10**9
+
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A view of an array that refuses to be written to."""
@@ -42,13 +47,15 @@ def owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return read_only(array.copy() if array.flags.writeable else array)
 
 
-def _first(mask: npt.NDArray[np.bool_]) -> int:
-    return int(np.flatnonzero(mask)[0])
-
-
 def _element(field: str, value: npt.NDArray[Any], index: int, scalar: bool) -> tuple[str, object]:
     """Name one offending element: ``rate[3]`` of a list, plain ``rate`` of a single number."""
     return (field, value[index].item()) if scalar else (f"{field}[{index}]", value[index].item())
+
+
+def _refuse(wrong: npt.NDArray[np.bool_], field: str, array: npt.NDArray[Any], scalar: bool, what: str) -> None:
+    """Complain of the first element that is marked wrong, if any is."""
+    if wrong.any():
+        raise InputError(*_element(field, array, int(np.flatnonzero(wrong)[0]), scalar), what)
 
 
 def _numbers(field: str, value: object, n: int, allowed: str) -> tuple[npt.NDArray[Any], bool]:
@@ -66,26 +73,28 @@ def _numbers(field: str, value: object, n: int, allowed: str) -> tuple[npt.NDArr
 def non_negative(field: str, value: FloatLike, n: int, *, what: str = "a finite number, 0 or more") -> FloatArray:
     """One number or a list of ``n``, finite and at least zero, as a read-only array of shape (n,)."""
     array, scalar = _numbers(field, value, n, what)
-    wrong = ~(np.isfinite(array) & (array >= 0))
-    if wrong.any():
-        raise InputError(*_element(field, array, _first(wrong), scalar), what)
+    _refuse(~(np.isfinite(array) & (array >= 0)), field, array, scalar, what)
+    _refuse(
+        (array > LARGEST) | ((array > 0) & (array < SMALLEST)),
+        field,
+        array,
+        scalar,
+        f"{what}, within {SMALLEST:g} to {LARGEST:g}",
+    )
     return read_only(np.ascontiguousarray(array, dtype=np.float64))
 
 
 def positive(field: str, value: FloatLike, n: int, *, what: str = "a finite number above 0") -> FloatArray:
     """One number or a list of ``n``, finite and above zero, as a read-only array of shape (n,)."""
-    array = non_negative(field, value, n, what=what)
-    wrong = array == 0
-    if wrong.any():
-        raise InputError(*_element(field, array, _first(wrong), np.ndim(value) == 0), what)
-    return array
+    array, scalar = _numbers(field, value, n, what)
+    _refuse(array == 0, field, array, scalar, what)
+    return non_negative(field, value, n, what=what)
 
 
 def counts(field: str, value: IntLike, n: int, *, low: int = 0) -> IntArray:
     """One whole number or a list of ``n``, each at least ``low``, as a read-only array of shape (n,)."""
     what = f"a whole number, {low} or more"
     array, scalar = _numbers(field, value, n, what)
-    wrong = ~(np.isfinite(array) & (array >= low) & (np.floor(array) == array) & (array < 2**53))
-    if wrong.any():
-        raise InputError(*_element(field, array, _first(wrong), scalar), what)
+    _refuse(~(np.isfinite(array) & (array >= low) & (np.floor(array) == array)), field, array, scalar, what)
+    _refuse(array > MOST, field, array, scalar, f"a whole number from {low} to {MOST}")
     return read_only(np.ascontiguousarray(array, dtype=np.int64))

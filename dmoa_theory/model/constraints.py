@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.checks import LARGEST, SMALLEST
 
 __all__ = ["Constraints"]
 
@@ -47,6 +47,6 @@ class Constraints:
             elif field.name == "min_accuracy":
                 fine, allowed = 0 <= value <= 1, "a number from 0 to 1"
             else:
-                fine, allowed = value > 0 and math.isfinite(value), "a finite number above 0"
+                fine, allowed = SMALLEST <= value <= LARGEST, "a finite number above 0"
             if not fine:
                 raise InputError(field.name, value, allowed)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmoa_theory.errors import InputError, TopologyError
-from dmoa_theory.model.checks import FloatArray
+from dmoa_theory.model.checks import FloatArray, non_negative
 from dmoa_theory.model.constraints import Constraints
 from dmoa_theory.model.footprint import Footprint, MeasuredFootprint
 from dmoa_theory.model.moa import MoA
@@ -105,8 +105,10 @@ def bundled_profiles() -> dict[str, Path]:
 def _build(scenario: ScenarioFile, path: Path) -> System:
     file = str(path)
     folder = path.parent
+    _printable_paths(scenario, file)
     with _speaking_of(file, "network"):
         network, graph = _network(scenario.network, folder)
+        _check_lengths(scenario, network.n_devices, file)
         rate = scenario.network.link_rate
         link_rate = None if rate is None else parse_byte_rate("link_rate", rate)
     with _speaking_of(file):
@@ -143,6 +145,39 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
         )
 
 
+def _printable_paths(scenario: ScenarioFile, file: str) -> None:
+    """Refuse names that no file can have."""
+    named = {
+        "network.file": scenario.network.file,
+        "service.profile": scenario.service.profile,
+        "moa.selection": scenario.moa.selection,
+        "accuracy.table": scenario.accuracy.table,
+    }
+    for field, value in named.items():
+        for name in () if value is None else _listed(value):
+            if not name.strip() or not name.isprintable():
+                raise InputError(field, name, "the name of a file, or of bundled data", file=file)
+
+
+def _check_lengths(scenario: ScenarioFile, n: int, file: str) -> None:
+    """Refuse lists that have not one entry a device, here where their keys are known."""
+    sections = {
+        "network": ("link_delay",),
+        "arrivals": ("rate",),
+        "service": ("mean", "scv", "stages", "profile", "prompt_tokens", "output_tokens", "tokens"),
+        "moa": ("M", "k", "quorum"),
+        "memory": ("weights", "kv_bytes_per_token", "context_tokens", "bytes_per_prompt", "bytes_per_response"),
+    }
+    for section, keys in sections.items():
+        given = {f"{section}.{key}": getattr(getattr(scenario, section), key, None) for key in keys}
+        stages = given.pop("service.stages", None)
+        if stages is not None:
+            given |= {"service.stages.layer": stages.layer, "service.stages.aggregate": stages.aggregate}
+        for field, value in given.items():
+            if isinstance(value, list) and len(value) != n:
+                raise InputError(field, f"{len(value)} values", f"one number, or a list of {n} (one a device)", file=file)
+
+
 def _accuracy_name(table: str | None, folder: Path) -> str | None:
     """A bundled name stays a name; anything that looks like a file is taken relative to the scenario."""
     return str(folder / table) if table is not None and table.endswith(".csv") else table
@@ -172,14 +207,8 @@ def _network(section: NetworkSection, folder: Path) -> tuple[Network, GraphFile 
     if section.names is not None:
         network = replace(network, names=tuple(section.names))
     if section.link_delay is not None:
-        delay = np.asarray(section.link_delay, dtype=np.float64)
-        if delay.ndim == 1:
-            if delay.size != network.n_devices:
-                raise InputError(
-                    "link_delay", f"{delay.size} values", f"one number, or a list of {network.n_devices} (one a device)"
-                )
-            delay = np.repeat(delay, network.out_degree)  # of the links that leave each device
-        network = replace(network, link_delay=delay)
+        delay = non_negative("link_delay", section.link_delay, network.n_devices, what="a finite number of seconds, 0 or more")
+        network = replace(network, link_delay=np.repeat(delay, network.out_degree))  # of the links that leave each device
     return network, graph
 
 
@@ -198,7 +227,9 @@ def _service(
             if value is not None:
                 raise InputError(f"service.{name}", value, "not beside profile: service times follow from the profile")
         profiles = tuple(_profile(name, folder) for name in _listed(section.profile))
-        law = Law.GAMMA if section.law is None else ServiceTime.from_law(section.law, 1.0).law
+        if section.law not in (None, Law.GAMMA, Law.LOGNORMAL):
+            raise InputError("service.law", section.law, "gamma or lognormal: the profile and the token counts fix the SCV")
+        law = Law(section.law or Law.GAMMA)
         measured = MeasuredServiceTime(profiles=profiles, tokens=_tokens(section), law=law)
         if len(profiles) > 1 and len(measured.tokens) > 1 and len(profiles) != len(measured.tokens):
             raise InputError(
@@ -212,7 +243,7 @@ def _service(
     scv = section.scv if section.scv is not None else graph.service_scv if graph is not None else None
     if mean is None:
         raise InputError("service.mean", InputError.MISSING, "seconds of a first-layer inference, or a measured profile")
-    law = section.law or (Law.EXPONENTIAL if scv is None else Law.GAMMA)
+    law = section.law if section.law is not None else Law.EXPONENTIAL if scv is None else Law.GAMMA
     stages = section.stages
     try:
         service = ServiceTime.from_law(
@@ -285,9 +316,10 @@ def _footprint(section: MemorySection | None, measured: MeasuredServiceTime | No
                 field = f"memory.{name}"
                 amounts = [v if name == "context_tokens" else parse_bytes(field, v) for v in _listed(value)]
                 given[keys[name]] = np.array(amounts) if isinstance(value, list) else np.array(amounts[0])
+    in_numbers = Footprint.from_numbers(**given)  # checks them, also where they only replace what the profile says
     if measured is not None:
         return MeasuredFootprint(profiles=measured.profiles, tokens=measured.tokens, given=given)
-    return Footprint.from_numbers(**given) if section is not None else None
+    return in_numbers if section is not None else None
 
 
 def _moa(section: MoaSection, network: Network, graph: GraphFile | None, folder: Path) -> MoA:
@@ -305,8 +337,9 @@ def _moa(section: MoaSection, network: Network, graph: GraphFile | None, folder:
 def _selection(path: Path, network: Network, moa: MoA) -> FloatArray:
     """Weights of the links whose inclusion probabilities a CSV (columns from, to, probability) gives."""
     file = str(path)
-    place = {network.name(u): u for u in range(network.n_devices)} | {str(u): u for u in range(network.n_devices)}
+    place = {str(u): u for u in range(network.n_devices)} | {network.name(u): u for u in range(network.n_devices)}
     inclusion = np.zeros(network.n_links)
+    listed: set[int] = set()
     for line, row in _selection_rows(path):
         try:
             u, v = place[row["from"].strip()], place[row["to"].strip()]
@@ -315,10 +348,15 @@ def _selection(path: Path, network: Network, moa: MoA) -> FloatArray:
         link = int(network.indptr[u] + np.searchsorted(network.neighbours(u), v))
         if link >= network.indptr[u + 1] or network.indices[link] != v:
             raise InputError(f"line {line}", f"{row['from']} to {row['to']}", "a link of the network", file=file)
+        if link in listed:
+            raise InputError(f"line {line}", f"{row['from']} to {row['to']}", "each link once", file=file)
+        listed.add(link)
         try:
             inclusion[link] = float(row["probability"])
         except ValueError:
-            raise InputError(f"line {line}", row["probability"], "a probability from 0 to 1", file=file) from None
+            inclusion[link] = np.nan
+        if not 0 <= inclusion[link] <= 1:
+            raise InputError(f"line {line}", row["probability"], "a probability from 0 to 1", file=file)
     M, k, _ = moa.per_user(network.n_devices)
     weight = np.ones(network.n_links)
     for u in np.flatnonzero((M > 0) & (k > 0)).tolist():
@@ -337,8 +375,8 @@ def _selection(path: Path, network: Network, moa: MoA) -> FloatArray:
 def _selection_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     file = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+        text = path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError):
         raise InputError("moa.selection", str(path), "an existing CSV with columns from,to,probability") from None
     except (OSError, UnicodeDecodeError):
         raise InputError("", InputError.MISSING, "cannot be read as UTF-8 text", file=file) from None

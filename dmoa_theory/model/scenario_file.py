@@ -46,8 +46,8 @@ def _text(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    if not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
-        raise ValueError("a list of texts, one a device")
+    if not (isinstance(value, list) and all(isinstance(v, str) and v.strip() and v.isprintable() for v in value)):
+        raise ValueError("a list of texts, one a device, each of them printable and not empty")
     return value
 
 
@@ -74,7 +74,7 @@ def _count(value: object) -> object:
         ):
             raise ValueError("a number of tokens, or { mean = ..., scv = ... }")
         return value
-    if isinstance(value, list) and value:
+    if isinstance(value, list) and value and not any(isinstance(v, list) for v in value):
         return [_count(v) for v in value]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("a number of tokens, or { mean = ..., scv = ... }")
@@ -209,11 +209,15 @@ def read_scenario_file(path: Path, overrides: Iterable[str] = ()) -> ScenarioFil
             "", InputError.MISSING, f"cannot be read ({(error.strerror or 'unreadable').lower()})", file=file
         ) from None
     try:
-        document = tomllib.loads(raw.decode("utf-8"))
+        document = tomllib.loads(raw.decode("utf-8-sig"))  # some editors put a byte-order mark first
     except UnicodeDecodeError:
         raise InputError("", InputError.MISSING, "not valid TOML: it is not UTF-8 text", file=file) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError("", InputError.MISSING, f"not valid TOML: {error}", file=file) from None
+    except RecursionError:
+        raise InputError("", InputError.MISSING, "not valid TOML: brackets nested too deeply", file=file) from None
+    except ValueError:  # Python refuses to read whole numbers of thousands of digits
+        raise InputError("", InputError.MISSING, "not valid TOML: a number too long to read", file=file) from None
     for override in overrides:
         _override(document, override)
     try:
@@ -229,7 +233,7 @@ def _override(document: dict[str, Any], override: str) -> None:
         raise InputError("--set", override, 'of the form section.key=value, such as "moa.k=2"')
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     place = document
     for key in keys[:-1]:
@@ -253,7 +257,8 @@ def _one_line(error: ValidationError, file: str) -> InputError:
         for part in place[:-1]:
             section = _section_type(section, part)
         known = list(section.model_fields)
-        near = difflib.get_close_matches(place[-1], known, n=1)
+        near = [name for name in known if name.casefold() == place[-1].casefold()]
+        near = near or difflib.get_close_matches(place[-1], known, n=1)
         hint = f'did you mean "{near[0]}"? ' if near else ""
         return InputError("", f"unknown key {field}", f"{hint}known here: {', '.join(known)}", file=file)
     if first["type"] == "missing":

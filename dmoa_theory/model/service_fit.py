@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from dmoa_theory.errors import InputError, ProfileError
-from dmoa_theory.model.checks import FloatArray, FloatLike, read_only
+from dmoa_theory.model.checks import LARGEST, FloatArray, FloatLike, read_only
 
 __all__ = ["COEFFICIENTS", "ServiceFit"]
 
@@ -71,8 +71,8 @@ class ServiceFit:
         """Check every number, and freeze the covariance."""
         for name in (*COEFFICIENTS, "median_rel_err", "max_rel_err", "loo_median_rel_err"):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ProfileError(name, value, "a finite number, 0 or more")
+            if not 0 <= value <= LARGEST:
+                raise ProfileError(name, value, "a finite number, 0 or more" + f", to {LARGEST:g}" * bool(value > LARGEST))
         for name in ("p_range", "o_range"):
             low, high = getattr(self, name)
             if not 1 <= low <= high:

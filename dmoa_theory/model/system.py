@@ -115,7 +115,8 @@ class System:
             name = "k" if self.moa.n_users is None else f"k[{u}]"
             degree = int(choice[u])
             if degree == 0:
-                allowed = f"device {self.network.name(u)} is isolated: link it, or let it work alone (k = 0)"
+                state = "has nobody to ask" if (self.network.indices == u).any() else "is isolated"
+                allowed = f"device {self.network.name(u)} {state}: link it, or let it work alone (k = 0)"
             else:
                 allowed = f"device {self.network.name(u)} has {degree} neighbour{'s' * (degree > 1)}, so k is 0 to {degree}"
                 if self.moa.n_users is None:

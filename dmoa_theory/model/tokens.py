@@ -9,7 +9,6 @@ parts, so every moment of a concatenated prompt is exact.
 from __future__ import annotations
 
 import csv
-import math
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -17,7 +16,7 @@ from importlib import resources
 import numpy as np
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.checks import FloatArray
+from dmoa_theory.model.checks import MOST, FloatArray
 
 __all__ = ["TokenCount", "TokenLengths", "named_workload", "workload_names"]
 
@@ -38,10 +37,10 @@ class TokenCount:
 
     def __post_init__(self) -> None:
         """Refuse lengths that no text has."""
-        if not (math.isfinite(self.mean) and self.mean >= 1):
-            raise InputError("mean", self.mean, "a number of tokens, 1 or more")
-        if not (math.isfinite(self.scv) and self.scv >= 0):
-            raise InputError("scv", self.scv, "a finite number, 0 or more")
+        if not 1 <= self.mean <= MOST:
+            raise InputError("mean", self.mean, f"a number of tokens, 1 or more, to {MOST:g}")
+        if not 0 <= self.scv <= MOST:
+            raise InputError("scv", self.scv, f"a finite number, 0 or more, to {MOST:g}")
 
     def cumulants(self) -> FloatArray:
         """First four cumulants of a gamma law with this mean and SCV; shape (4,)."""
@@ -79,8 +78,8 @@ class TokenLengths:
 
     def __post_init__(self) -> None:
         """Refuse an instruction of impossible length."""
-        if not (math.isfinite(self.instruction) and self.instruction >= 0):
-            raise InputError("instruction_tokens", self.instruction, "a number of tokens, 0 or more")
+        if not 0 <= self.instruction <= MOST:
+            raise InputError("instruction_tokens", self.instruction, f"a number of tokens, 0 or more, to {MOST:g}")
 
     def read(self, *, later: bool, k: int) -> FloatArray:
         """Cumulants of the tokens a stage reads; shape (4,). ``later`` stages read the answers of ``k + 1`` proposers too."""

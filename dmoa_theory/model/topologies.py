@@ -127,7 +127,7 @@ def build_topology(name: str, /, **parameters: object) -> Network:
     Examples
     --------
     >>> build_topology("ring", n=8)
-    <Network: ring of 8 devices, 8 devices, 16 directed links>
+    <Network of 8 devices and 16 directed links: ring of 8 devices>
     >>> build_topology("torus", rows=3, cols=4).out_degree.tolist()
     [4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4]
     >>> build_topology("regular", n=20, degree=4, seed=0).description

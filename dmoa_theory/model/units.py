@@ -6,6 +6,7 @@ import math
 import re
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.checks import LARGEST
 
 __all__ = ["parse_byte_rate", "parse_bytes", "show_bytes"]
 
@@ -38,7 +39,7 @@ def parse_bytes(field: str, value: object) -> float:
     """
     allowed = 'bytes as a number, or text such as "24 GiB" (units: ' + ", ".join(_FACTOR) + ")"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value) and value >= 0:
+        if 0 <= value <= LARGEST:
             return float(value)
         raise InputError(field, value, allowed)
     found = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
@@ -48,7 +49,10 @@ def parse_bytes(field: str, value: object) -> float:
     if unit not in _FACTOR:
         alike = [known for known in _FACTOR if known.lower() == unit.lower()]
         raise InputError(field, value, f"did you mean {alike[0]}? {allowed}" if alike else allowed)
-    return float(number) * _FACTOR[unit]
+    amount = float(number) * _FACTOR[unit]
+    if amount > LARGEST:
+        raise InputError(field, value, allowed)
+    return amount
 
 
 def parse_byte_rate(field: str, value: object) -> float:
@@ -77,6 +81,8 @@ def show_bytes(amount: float) -> str:
     >>> show_bytes(1.5 * 2**30), show_bytes(946 * 2**20)
     ('1.5 GiB', '946 MiB')
     """
+    if not math.isfinite(amount):
+        return "unbounded"
     for unit in ("B", "KiB", "MiB", "GiB"):
         if amount < 999.5:
             return f"{amount:.3g} {unit}"

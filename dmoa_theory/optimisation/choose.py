@@ -11,7 +11,7 @@ import numpy as np
 from dmoa_theory.accuracy.table import DEFAULT_TABLE, AccuracyTable, read_accuracy
 from dmoa_theory.model.system import System
 from dmoa_theory.model.units import show_bytes
-from dmoa_theory.optimisation.candidates import Candidate, Violation, evaluate_all
+from dmoa_theory.optimisation.candidates import LIMITS, Candidate, Violation, evaluate_all
 from dmoa_theory.results import Result, Source, Table, show_seconds, show_share
 
 __all__ = ["Decision", "Relaxation", "optimise"]
@@ -142,9 +142,9 @@ class Decision(Result):
         rows = []
         for c in self.candidates:
             if c is self.choice or (self.choice is not None and (c.M, c.k) == (self.choice.M, self.choice.k)):
-                mark = "most accurate within the limits"
+                mark = "most accurate as stated"
             else:
-                mark = c.impossible or "; ".join(str(v) for v in c.violations) or "within the limits"
+                mark = c.impossible or _broken(c) or "within the limits"
             if self.recommended is not None and (c.M, c.k) == (self.recommended.M, self.recommended.k):
                 mark = "RECOMMENDED" + (", " + mark if mark != "within the limits" else "")
             rows.append(
@@ -164,6 +164,12 @@ class Decision(Result):
             )
         heads = ("configuration", "accuracy ± s.e.", "utilisation", "mean", "p95", "memory", "verdict")
         return Table(f"configurations of {self.accuracy.name}", heads, tuple(rows))
+
+
+def _broken(candidate: Candidate) -> str:
+    """The limits that a configuration breaks; the figures stand in the columns beside."""
+    names = [LIMITS[violation.limit][0] for violation in candidate.violations]
+    return "out: " + ", ".join(names) if names else ""
 
 
 def optimise(
@@ -206,7 +212,8 @@ def optimise(
     True
     """
     if not isinstance(accuracy, AccuracyTable):
-        accuracy = read_accuracy(accuracy or system.accuracy or DEFAULT_TABLE)
+        named = accuracy if accuracy is not None else system.accuracy
+        accuracy = read_accuracy(DEFAULT_TABLE if named is None else named)
     candidates = evaluate_all(system, accuracy.entries, progress=progress)
     ranked = sorted((c for c in candidates if c.feasible), key=lambda c: (-c.accuracy, c.mean_latency))
     choice = ranked[0] if ranked else None

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks, time_unit
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILION, house_style, new_axes
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_choice"]
 
 _LABEL_SIZE = 8.0
+_ON_TOP = ((0, 1), (0, 3.5), (1, 1), (-1, 1), (0, 6))
 #: With more configurations than this only the front and the picks are labelled.
 _MOST_LABELS = 24
 
@@ -71,7 +71,7 @@ def plot_choice(decision: Decision, *, ax: Axes | None = None) -> Axes:
         _draw_picks(axes, decision, seconds)
         limits = _draw_limits(axes, decision, seconds)
         _label(axes, decision, shown, front, seconds)
-        legend_below(axes, [*_legend(decision, shown), *limits], down=down, columns=3)
+        legend_below(axes, [*_legend(decision, shown, front), *limits], down=down)
         return axes
 
 
@@ -104,8 +104,8 @@ def _scales(axes: Axes, decision: Decision, shown: list[Candidate], seconds: flo
     bottom = min(100 * (c.accuracy - c.accuracy_error) for c in shown)
     top = max(100 * (c.accuracy + c.accuracy_error) for c in shown)
     margin = max(0.06 * (top - bottom), 1.0)
-    axes.set_ylim(max(bottom - margin, -2.0), min(top + margin, 102.0))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=7))
+    axes.set_ylim(max(bottom - margin, -2.0), top + 2.2 * margin)  # labels stand on top of the error bars
+    linear_scale(axes.yaxis, 7)
     grid_lines(axes.yaxis)
 
 
@@ -181,10 +181,15 @@ def _label(axes: Axes, decision: Decision, shown: list[Candidate], front: list[C
         (across(c) - 2, up(100 * (c.accuracy - c.accuracy_error)), across(c) + 2, up(100 * (c.accuracy + c.accuracy_error)))
         for c in shown
     ]
-    texts = [f"({c.M}, {c.k})" for c in labelled]
-    anchors = [(across(c), up(100 * c.accuracy)) for c in labelled]
-    places = clear_places(anchors, texts, size=_LABEL_SIZE, gap=8.0, inside=(width, height), avoid=bars)
-    for c, text, where in zip(labelled, texts, places, strict=True):
+    texts = [f"({c.M},{c.k})" for c in labelled]
+    # on top of its error bar, which stands where no other does; clear of the ring round the choice where the bar is short
+    lift = [max(up(100 * (c.accuracy + c.accuracy_error)) - up(100 * c.accuracy), 8.0) for c in labelled]
+    anchors = [(across(c), up(100 * c.accuracy) + rise) for c, rise in zip(labelled, lift, strict=True)]
+    places = clear_places(anchors, texts, size=_LABEL_SIZE, gap=4.0, inside=(width, height), avoid=bars, sides=_ON_TOP)
+    for c, text, rise, where in zip(labelled, texts, lift, places, strict=True):
+        if where is None:
+            continue
+        dx, dy = where["xytext"]
         axes.annotate(
             text,
             (c.mean_latency / seconds, 100 * c.accuracy),
@@ -193,7 +198,7 @@ def _label(axes: Axes, decision: Decision, shown: list[Candidate], front: list[C
             color=INK if c.feasible else FAINT,
             path_effects=halo(),
             zorder=6,
-            **where,
+            **{**where, "xytext": (dx, dy + rise)},
         )
 
 
@@ -222,14 +227,15 @@ def _write_left_out(axes: Axes, decision: Decision) -> float:
     return 36.0 + 11.0 * (text.count("\n") + 1) + 4.0
 
 
-def _legend(decision: Decision, shown: list[Candidate]) -> list[Line2D]:
+def _legend(decision: Decision, shown: list[Candidate], front: list[Candidate]) -> list[Line2D]:
     handles = []
     if any(c.feasible for c in shown):
         handles.append(Line2D([], [], color=BLUE, marker="o", linestyle="none", label="within the limits"))
     if any(not c.feasible for c in shown):
         label = "breaks a limit"
         handles.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label=label))
-    handles.append(Line2D([], [], color=SHADE, label="Pareto front"))
+    if len(front) > 1:
+        handles.append(Line2D([], [], color=SHADE, label="Pareto front"))
     if decision.choice is not None:
         handles.append(
             Line2D([], [], linestyle="none", **{**_RING, "markersize": 9, "label": "most accurate within the limits"})

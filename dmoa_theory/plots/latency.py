@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks, time_unit
 from dmoa_theory.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import describe_moa, halo, heading, panel_message, shorten
+from dmoa_theory.plots.text import describe_moa, halo, heading, panel_message, rows_that_fit, shorten
 from dmoa_theory.results import show_seconds
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _FIGURES = (
 )
 
 
-def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None) -> Axes:
+def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None, note: str = "") -> Axes:
     """Draw median, mean, 95th and 99th percentile of the time from prompt to answer, over all prompts and by user.
 
     Bands round the figures over all prompts are the typical error of such estimates. Of many users the 30 slowest are shown.
@@ -43,6 +43,8 @@ def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None) -> Axes:
     estimate : LatencyEstimate
     ax : Axes, optional
         Where to draw; default a new figure of its own.
+    note : str
+        What to say of the (M, k) in place of its numbers alone.
 
     Returns
     -------
@@ -57,44 +59,46 @@ def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None) -> Axes:
     with house_style():
         users = np.flatnonzero(estimate.system.rates > 0)
         n_users = users.size
-        if n_users > MOST_USERS:
-            users = np.sort(users[np.argsort(-estimate.user_mean[users], kind="stable")[:MOST_USERS]])
-        axes = ax if ax is not None else new_axes(6.8, 2.2 + 0.25 * max(users.size, 3))
+        axes = ax if ax is not None else new_axes(6.8, 2.2 + 0.25 * max(min(n_users, MOST_USERS), 3))
+        room = rows_that_fit(axes, MOST_USERS)
+        if n_users > room:
+            users = np.sort(users[np.argsort(-estimate.user_mean[users], kind="stable")[:room]])
         pin_ticks(axes)
         overall = np.array([getattr(estimate, name) for name, *_ in _FIGURES])
         by_user = np.column_stack([getattr(estimate, f"user_{name}")[users] for name, *_ in _FIGURES])
         values = np.vstack((overall, by_user))
-        some = f", the {MOST_USERS} slowest of {n_users:,} users" if n_users > MOST_USERS else ""
-        heading(axes, f"Time from prompt to answer{some}", f"{describe_moa(estimate.system)}; {_state(estimate)}")
+        some = f"{users.size} slowest of {n_users:,} users; " if n_users > users.size else ""
+        heading(axes, "Time from prompt to answer", f"{note or describe_moa(estimate.system)}; {some}{_state(estimate)}")
         axes.set_ylabel("prompts of")
+        if not np.isfinite(values).any():
+            axes.set_xlabel("time from prompt to answer (s)")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            panel_message(axes, _unbounded(estimate), VERMILION)
+            return axes
         labels = ["all users", *(shorten(estimate.system.network.name(u)) for u in users.tolist())]
         axes.set_yticks(np.arange(len(labels)), labels, parse_math=False)
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(max(len(labels), 4) - 0.4, -0.6)
-        if not np.isfinite(values).any():
-            axes.set_xlabel("time from prompt to answer (s)")
-            axes.set_xticks([])
-            panel_message(axes, _unbounded(estimate), VERMILION)
-            return axes
         seconds, unit = time_unit(float(values[np.isfinite(values)].max()))
         axes.set_xlabel(f"time from prompt to answer ({unit})")
         limits = _limits(axes, estimate, seconds)
-        _scale(axes, values / seconds, [line.get_xdata()[0] for line in limits])  # type: ignore[index]
+        _scale(axes, values / seconds, [value / seconds for value in _allowed(estimate) if value is not None])
         _draw_rows(axes, values / seconds)
         bands = _draw_bands(axes, estimate, seconds)
         marks = [
             Line2D([], [], color=colour, marker=marker, markersize=size, linestyle="none", label=label)
             for _, label, colour, marker, size in _FIGURES
         ]
-        legend_below(axes, [*marks, *bands, *limits], columns=4)
+        legend_below(axes, [*marks, *bands, *limits])
         return axes
 
 
 def _state(estimate: LatencyEstimate) -> str:
     if not estimate.stable:
         return "UNSTABLE: some queues grow without bound"
-    return "approximation; bands: typical error against simulation"
+    return "approximation, bands: typical error"
 
 
 def _unbounded(estimate: LatencyEstimate) -> str:
@@ -107,11 +111,15 @@ def _unbounded(estimate: LatencyEstimate) -> str:
     )
 
 
+def _allowed(estimate: LatencyEstimate) -> tuple[float | None, float | None]:
+    limits = estimate.system.constraints
+    return limits.mean_latency, limits.p95_latency
+
+
 def _limits(axes: Axes, estimate: LatencyEstimate, seconds: float) -> list[Line2D]:
     """The limits of the scenario as lines in the colours of what they limit."""
-    allowed = estimate.system.constraints
     lines = []
-    for value, label, colour in ((allowed.mean_latency, "mean", BLUE), (allowed.p95_latency, "p95", ORANGE)):
+    for value, label, colour in zip(_allowed(estimate), ("mean", "p95"), (BLUE, ORANGE), strict=True):
         if value is not None:
             text = f"limit on the {label} of all: {show_seconds(value)}"
             lines.append(

@@ -39,9 +39,20 @@ def positions(network: Network) -> FloatArray:
     hops = dict(nx.all_pairs_shortest_path_length(graph))
     apart = 2 + max(max(row.values()) for row in hops.values())
     distance = {u: {v: hops[u].get(v, apart) for v in range(n)} for u in range(n)}
-    start = dict(enumerate(_circle(n)))
-    found = nx.kamada_kawai_layout(graph, dist=distance, pos=start, weight=None)
+    start = _scaled(np.array([[distance[u][v] for v in range(n)] for u in range(n)], dtype=np.float64))
+    found = nx.kamada_kawai_layout(graph, dist=distance, pos=dict(enumerate(start)), weight=None)
     return np.array([found[u] for u in range(n)])
+
+
+def _scaled(distance: FloatArray) -> FloatArray:
+    """Classical scaling, from where Kamada-Kawai unfolds grids and trees; a faint circle parts devices that it puts together."""
+    squares = distance**2
+    centred = -0.5 * (squares - squares.mean(axis=0) - squares.mean(axis=1)[:, None] + squares.mean())
+    size, direction = np.linalg.eigh(centred)
+    plane = direction[:, -2:] * np.sqrt(np.maximum(size[-2:], 0.0))
+    # eigenvectors come with either sign: the first device that is off the middle is put on the positive side
+    signs = [np.sign(column[np.flatnonzero(np.abs(column) > 1e-6)[:1]]).sum() or 1.0 for column in plane.T]
+    return plane / max(np.abs(plane).max(), 1e-9) * signs + 0.15 * _circle(len(distance))
 
 
 def _circle(n: int) -> FloatArray:

@@ -9,13 +9,12 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
-from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
 from dmoa_theory.plots.layout import positions
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
+from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks, rate_unit
 from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import axes_size, clear_places, describe_moa, halo, heading, shorten, text_width
+from dmoa_theory.plots.text import Box, axes_size, clear_places, describe_moa, halo, heading, shorten
 from dmoa_theory.results import show_rate
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ __all__ = ["plot_network"]
 #: Beyond this many devices a drawing shows nothing; the histogram of utilisation takes its place.
 MOST_NODES = 200
 _MOST_ARROWS = 3000
-_MOST_NAMES = 40
 
 
 def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
@@ -61,15 +59,18 @@ def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
             return _histogram(region, ax if ax is not None else new_axes(6.4, 4.2))
         axes = ax if ax is not None else new_axes(6.4, 5.4)
         network, rates = region.system.network, region.system.rates
-        heading(axes, _title(network), f"{describe_moa(region.system)}; {_about_size(rates)}")
         place = positions(network)
         paper, limits = _frame(axes, place)
         area = _areas(rates, paper)
         links = _Links.of(network)
         _draw_links(axes, place, links, np.sqrt(area / np.pi))
         _draw_nodes(axes, place, region, area)
-        _draw_names(axes, place, paper, region, np.sqrt(area / np.pi))
-        # last, and as a wish only: the equal aspect widens one of the two when the figure is laid out
+        left_out = _draw_names(axes, place, paper, region, np.sqrt(area / np.pi), links)
+        named = "; names where there is room" if left_out else ""
+        heading(axes, _title(network), f"{describe_moa(region.system)}; {_about_size(rates)}{named}")
+        # last, and as a wish only: the equal aspect widens one of the two when the figure is laid out, and never cuts into
+        # what is said to be data
+        axes.update_datalim(limits.T)
         axes.set_xlim(*limits[0], auto=True)
         axes.set_ylim(*limits[1], auto=True)
         return axes
@@ -88,8 +89,9 @@ def _about_size(rates: FloatArray) -> str:
     if low == high:
         text = f"prompts of each user: {show_rate(high)}"
     else:
-        text = f"area: rate of the user's prompts, {show_rate(low)} to {show_rate(high)}"
-    return text + (f"; squares: {helpers} without prompts" if helpers else "")
+        seconds, unit = rate_unit(low)
+        text = f"area: {low * seconds:.3g} to {high * seconds:.3g} prompts per {unit}"
+    return text + (f"; {helpers} square{'s' * (helpers > 1)}: none" if helpers else "")
 
 
 def _frame(axes: Axes, place: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -98,7 +100,7 @@ def _frame(axes: Axes, place: FloatArray) -> tuple[FloatArray, FloatArray]:
     axes.set_aspect("equal", adjustable="datalim")
     span = np.maximum(np.ptp(place, axis=0), 1e-9)
     size = np.asarray(axes_size(axes)) * (0.84, 0.95)  # the colour bar takes its share
-    margin = 30.0
+    margin = 22.0
     scale = float(min((size - 2 * margin) / span)) if place.shape[0] > 1 else 1.0
     middle = (place.min(axis=0) + place.max(axis=0)) / 2
     half = size / scale / 2
@@ -136,9 +138,11 @@ def _draw_links(axes: Axes, place: FloatArray, links: _Links, radius: FloatArray
     count = max(len(links.both) + len(links.single), 1)
     strength = float(np.clip(6 / np.sqrt(count), 0.25, 0.9))
     colour, width = "#9A9A9A", 1.0 if count < 200 else 0.6
-    axes.add_collection(LineCollection(place[links.both], colors=colour, linewidths=width, alpha=strength, zorder=1))
+    axes.add_collection(LineCollection(list(place[links.both]), colors=colour, linewidths=width, alpha=strength, zorder=1))
     if len(links.single) > _MOST_ARROWS:  # heads would cover everything
-        axes.add_collection(LineCollection(place[links.single], colors=colour, linewidths=width, alpha=strength, zorder=1))
+        axes.add_collection(
+            LineCollection(list(place[links.single]), colors=colour, linewidths=width, alpha=strength, zorder=1)
+        )
         return
     for u, v in links.single.tolist():
         arrow = FancyArrowPatch(
@@ -179,6 +183,7 @@ def _draw_nodes(axes: Axes, place: FloatArray, region: StabilityRegion, area: Fl
             edgecolors=INK,
             linewidths=0.8,
             zorder=2,
+            clip_on=False,
         )
     over = not region.stable
     bar = axes.figure.colorbar(
@@ -195,29 +200,48 @@ def _draw_nodes(axes: Axes, place: FloatArray, region: StabilityRegion, area: Fl
     pin_ticks(bar.ax)
 
 
-def _draw_names(axes: Axes, place: FloatArray, paper: FloatArray, region: StabilityRegion, radius: FloatArray) -> None:
-    """Numbers inside the nodes of a network without names; names beside them, of the busiest where there are many."""
+def _draw_names(
+    axes: Axes, place: FloatArray, paper: FloatArray, region: StabilityRegion, radius: FloatArray, links: _Links
+) -> int:
+    """Names beside the nodes, or numbers inside them where the network has no names; how many found no room."""
     network, load = region.system.network, region.utilisation
     n = network.n_devices
-    if not network.names:
-        size = float(np.clip(0.85 * radius.min(), 4.0, 9.0))
+    if not network.names and np.quantile(radius, 0.25) >= 4.0:
         for u in range(n):
-            pale = load[u] < 0.45
-            axes.annotate(
-                str(u), tuple(place[u]), ha="center", va="center", fontsize=size, color=INK if pale else "white", zorder=4
-            )
-        return
-    named = np.arange(n) if n <= _MOST_NAMES else np.sort(np.argsort(-load, kind="stable")[:_MOST_NAMES])
-    size = 9.0 if n <= 12 else 7.5 if n <= 24 else 6.5
-    texts = [shorten(network.name(u), 16) for u in named.tolist()]
-    width, height = axes_size(axes)
-    gap = float(radius.max()) + 3
-    boxes = [(x - r, y - r, x + r, y + r) for (x, y), r in zip(paper.tolist(), radius.tolist(), strict=True)]
+            size, colour = float(np.clip(0.85 * radius[u], 4.5, 9.0)), INK if load[u] < 0.45 else "white"
+            axes.annotate(str(u), tuple(place[u]), ha="center", va="center", fontsize=size, color=colour, zorder=4)
+        return 0
+    busiest = np.argsort(-load, kind="stable")
+    size = 9.0 if n <= 12 else 8.0 if n <= 24 else 7.0
+    texts = [shorten(network.name(u), 16) if network.names else str(u) for u in busiest.tolist()]
     places = clear_places(
-        [(x, y) for x, y in paper[named].tolist()], texts, size=size, gap=gap, inside=(width, height), avoid=boxes
+        [(x, y) for x, y in paper[busiest].tolist()],
+        texts,
+        size=size,
+        gap=float(radius.max()) + 2,
+        inside=axes_size(axes),
+        avoid=[
+            *((x - r, y - r, x + r, y + r) for (x, y), r in zip(paper.tolist(), radius.tolist(), strict=True)),
+            *_along(paper, links),
+        ],
+        optional=n > 12,
     )
-    for u, text, where in zip(named.tolist(), texts, places, strict=True):
-        axes.annotate(text, tuple(place[u]), textcoords="offset points", fontsize=size, path_effects=halo(), zorder=4, **where)
+    for u, text, where in zip(busiest.tolist(), texts, places, strict=True):
+        if where is not None:
+            axes.annotate(
+                text, tuple(place[u]), textcoords="offset points", fontsize=size, path_effects=halo(), zorder=4, **where
+            )
+    return places.count(None)
+
+
+def _along(paper: FloatArray, links: _Links) -> list[Box]:
+    """Small boxes along the links, for names to keep clear of; none where links are everywhere."""
+    ends = np.vstack((links.both, links.single))
+    if len(ends) > 60:
+        return []
+    steps = np.linspace(0.1, 0.9, 15)[:, None, None]
+    dots = (paper[ends[:, 0]] * (1 - steps) + paper[ends[:, 1]] * steps).reshape(-1, 2)
+    return [(x - 2, y - 2, x + 2, y + 2) for x, y in dots.tolist()]
 
 
 def _histogram(region: StabilityRegion, axes: Axes) -> Axes:
@@ -252,6 +276,5 @@ def _histogram(region: StabilityRegion, axes: Axes) -> Axes:
     state = "every queue stays bounded" if region.stable else f"{int((load >= 100).sum()):,} overloaded"
     note = f"{describe_moa(region.system)}; {state}; too many devices to draw the network"
     heading(axes, f"How busy {load.size:,} devices are", note)
-    handles: list[Line2D] = [full, planned]
-    legend_below(axes, handles, columns=2)
+    legend_below(axes, [full, planned])
     return axes

@@ -42,7 +42,8 @@ def plot_plan(plan: Plan) -> Figure:
         settled = plan.settled if plan.settled is not None else plan.region
         plot_network(settled, ax=panels[0, 0])
         _draw_rates(settled, panels[0, 1])
-        plot_latency(plan.latency, ax=panels[1, 0])
+        own, run = describe_moa(plan.latency.system), describe_moa(settled.system)
+        plot_latency(plan.latency, ax=panels[1, 0], note="" if own == run else f"the scenario's own {own}")
         plot_choice(plan.decision, ax=panels[1, 1])
         title = shorten(plan.region.system.title or "plan", 160)
         figure.suptitle(wrap(f"{title}: {_answer(plan)}", 12.0 * 72, 14, bold=True))

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks, rate_unit
 from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import axes_size, describe_moa, halo, heading, panel_message, shorten, text_width
+from dmoa_theory.plots.text import axes_size, describe_moa, halo, heading, panel_message, rows_that_fit, shorten, text_width
 from dmoa_theory.results import show_share
 
 if TYPE_CHECKING:
@@ -157,8 +157,9 @@ def plot_utilisation(region: StabilityRegion, *, ax: Axes | None = None) -> Axes
     """
     with house_style():
         load, network = 100 * region.utilisation, region.system.network
-        shown = np.arange(load.size) if load.size <= MOST_BARS else np.argsort(-load, kind="stable")[:MOST_BARS]
-        axes = ax if ax is not None else new_axes(6.4, 1.9 + 0.24 * max(shown.size, 3))
+        axes = ax if ax is not None else new_axes(6.4, 1.9 + 0.24 * max(min(load.size, MOST_BARS), 3))
+        room = rows_that_fit(axes, MOST_BARS)
+        shown = np.arange(load.size) if load.size <= room else np.argsort(-load, kind="stable")[:room]
         pin_ticks(axes)
         over = load[shown] >= 100
         rows = np.arange(shown.size)
@@ -190,9 +191,9 @@ def plot_utilisation(region: StabilityRegion, *, ax: Axes | None = None) -> Axes
         axes.set_xlabel("utilisation (% of time)")
         axes.set_ylabel("device")
         state = "every queue stays bounded" if region.stable else f"{int((load >= 100).sum())} of {load.size} overloaded"
-        title = "How busy each device is" if load.size <= MOST_BARS else f"The {MOST_BARS} busiest of {load.size:,} devices"
+        title = "How busy each device is" if load.size <= room else f"The {shown.size} busiest of {load.size:,} devices"
         heading(axes, title, f"{describe_moa(region.system)}; {state}")
-        legend_below(axes, _utilisation_legend(limit, overloaded=bool(over.any())), columns=2)
+        legend_below(axes, _utilisation_legend(limit, overloaded=bool(over.any())))
         return axes
 
 

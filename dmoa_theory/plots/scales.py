@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -14,8 +15,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import ScaledTranslation
 
 from dmoa_theory.plots.style import PALE
+from dmoa_theory.plots.text import axes_size, text_width
 
-__all__ = ["grid_lines", "legend_below", "log_scale", "pin_ticks", "rate_unit", "time_unit"]
+__all__ = ["grid_lines", "legend_below", "linear_scale", "log_scale", "pin_ticks", "rate_unit", "time_unit"]
 
 
 def rate_unit(largest: float) -> tuple[float, str]:
@@ -48,12 +50,11 @@ def time_unit(largest: float) -> tuple[float, str]:
 
 def pin_ticks(axes: Axes) -> None:
     """Write the style sheet's ticks into the axes: matplotlib makes ticks when it draws, after the style has ended."""
+    rc: Any = mpl.rcParams
     for which in ("x", "y"):
-        values = {key: mpl.rcParams[f"{which}tick.{key}"] for key in ("color", "labelcolor", "labelsize")}
-        size = mpl.rcParams[f"{which}tick.major.size"]
-        grid = {"grid_color": mpl.rcParams["grid.color"], "grid_linewidth": mpl.rcParams["grid.linewidth"]}
-        options: dict[str, Any] = {**values, **grid, "length": size}
-        axes.tick_params(axis="x" if which == "x" else "y", **options)
+        options = {key: rc[f"{which}tick.{key}"] for key in ("color", "labelcolor", "labelsize")}
+        tick_params: Any = axes.tick_params
+        tick_params(axis=which, **options, length=rc[f"{which}tick.major.size"])
 
 
 def grid_lines(axis: Axis) -> None:
@@ -81,8 +82,19 @@ def linear_scale(axis: Axis, bins: int = 6) -> None:
     axis.set_major_formatter(FuncFormatter(_plain))
 
 
-def legend_below(axes: Axes, handles: Sequence[Artist], *, down: float = 34.0, columns: int = 3) -> None:
-    """A legend ``down`` points below the axes, outside the data."""
+def legend_below(axes: Axes, handles: Sequence[Artist], *, down: float = 34.0) -> None:
+    """A legend ``down`` points below the axes, outside the data, in as many columns as are no wider than the axes."""
     figure: Any = axes.figure
+    rc: Any = mpl.rcParams
+    size = float(rc["legend.fontsize"])
+    beside = (rc["legend.handlelength"] + rc["legend.handletextpad"] + rc["legend.columnspacing"]) * size
+    widths = [text_width(str(handle.get_label()), size) + beside for handle in handles]
+
+    def total(columns: int) -> float:
+        rows, longer = divmod(len(widths), columns)  # matplotlib fills the first columns first
+        ends = np.cumsum([rows + (c < longer) for c in range(columns)])
+        return sum(float(part.max()) for part in np.split(np.array(widths), ends[:-1]) if part.size)
+
+    columns = next((c for c in range(min(4, len(widths)), 1, -1) if total(c) <= axes_size(axes)[0]), 1)
     anchor = axes.transAxes + ScaledTranslation(0, -down / 72, figure.dpi_scale_trans)
     axes.legend(handles=list(handles), loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=anchor, ncols=columns)

@@ -42,7 +42,7 @@ _NO_DATES: dict[str, dict[str, Any]] = {
 
 
 @cache
-def _sheet() -> dict[str, Any]:
+def _sheet() -> Any:
     with resources.as_file(resources.files("dmoa_theory.plots").joinpath("dmoa.mplstyle")) as path:
         return dict(mpl.rc_params_from_file(path, use_default_template=False))
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.patheffects import Stroke, withStroke
@@ -15,6 +16,7 @@ from matplotlib.textpath import TextToPath
 from dmoa_theory.plots.style import INK
 
 if TYPE_CHECKING:
+    from dmoa_theory.model.checks import FloatArray
     from dmoa_theory.model.system import System
 
 __all__ = [
@@ -77,6 +79,11 @@ def axes_size(axes: Axes) -> tuple[float, float]:
     return box.width * 72 / axes.figure.dpi, box.height * 72 / axes.figure.dpi
 
 
+def rows_that_fit(axes: Axes, most: int) -> int:
+    """How many rows of text stand legibly below each other in the axes, at most ``most``."""
+    return int(np.clip(axes_size(axes)[1] * 0.85 / 11, 4, most))
+
+
 def heading(axes: Axes, title: str, note: str = "") -> None:
     """Write what is shown above the axes, and below it, smaller, what else one has to know."""
     width, _ = axes_size(axes)
@@ -124,16 +131,15 @@ def pairs(configurations: Iterable[tuple[int, int]], longest: int = 10) -> str:
     Examples
     --------
     >>> pairs([(1, 2), (2, 3)]), pairs([(1, k) for k in range(5)], longest=2)
-    ('(1, 2), (2, 3)', '(1, 0), (1, 1) and 3 more')
+    ('(1,2), (2,3)', '(1,0), (1,1) and 3 more')
     """
-    listed = [f"({M}, {k})" for M, k in configurations]
+    listed = [f"({M},{k})" for M, k in configurations]
     more = len(listed) - longest
     return ", ".join(listed) if more <= 0 else f"{', '.join(listed[:longest])} and {more} more"
 
 
-def _overlap(a: Box, b: Box) -> float:
-    """Area that two boxes (left, bottom, right, top) share."""
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+_DIAGONALS = ((0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8))
+_SIDES = ((1, 0), (-1, 0), (0, -1), (0, 1), *_DIAGONALS, (0.8, 1.6), (-0.8, 1.6), (0.8, -1.6), (-0.8, -1.6))
 
 
 def clear_places(
@@ -144,8 +150,10 @@ def clear_places(
     gap: float,
     inside: tuple[float, float],
     avoid: Sequence[Box] = (),
-) -> list[dict[str, Any]]:
-    """Where to write one label a point so that labels keep clear of points, of each other and of other things.
+    sides: Sequence[tuple[float, float]] = _SIDES,
+    optional: bool = False,
+) -> list[dict[str, Any] | None]:
+    """Where to write one label a point so that labels keep clear of what is drawn and of each other.
 
     Labels are placed one after the other, each on the side of its point where it covers least.
 
@@ -159,12 +167,16 @@ def clear_places(
     inside : (float, float), points
         Width and height of the axes, in which labels stay.
     avoid : sequence of (left, bottom, right, top), points
-        What else labels should not cover.
+        What labels should not cover, the marks of the points included; default squares round the points.
+    sides : sequence of (float, float)
+        Places to try, as steps of ``gap`` to the right and upwards; earlier ones are liked better.
+    optional : bool
+        Leave a label out where more than a fifth of it would be covered.
 
     Returns
     -------
-    list of dict
-        ``xytext`` (offset in points), ``ha`` and ``va`` of each, as ``Axes.annotate`` takes them.
+    list of dict or None
+        ``xytext`` (offset in points), ``ha`` and ``va`` of each, as ``Axes.annotate`` takes them; None for one left out.
 
     Examples
     --------
@@ -172,24 +184,36 @@ def clear_places(
     >>> [place["ha"] for place in places]
     ['center', 'left']
     """
-    taken: list[Box] = [(x - gap, y - gap, x + gap, y + gap) for x, y in points] + list(avoid)
-    sides = [(1, 0), (1, 1), (-1, 0), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1), (1, 2), (-1, 2), (1, -2), (-1, -2)]
-    found = []
+    taken = np.array(list(avoid) or [(x - gap, y - gap, x + gap, y + gap) for x, y in points]).reshape(-1, 4)
+    whole = np.array([(0.0, 0.0, *inside)])
+    found: list[dict[str, Any] | None] = []
     for (x, y), text in zip(points, texts, strict=True):
         width, height = text_width(text, size), 1.15 * size
-        best: tuple[float, Box, dict[str, Any]] | None = None
-        for rank, (right, up) in enumerate(sides):
-            dx, dy = right * gap, up * gap
-            left = x + dx - width * (right < 0) - width / 2 * (right == 0)
-            bottom = y + dy - height * (up < 0) - height / 2 * (up == 0)
-            box = (left, bottom, left + width, bottom + height)
-            outside = _overlap(box, box) - _overlap(box, (0.0, 0.0, *inside))
-            cost = sum(_overlap(box, other) for other in taken) + 4 * outside + 0.5 * rank
-            if best is None or cost < best[0]:
-                ha = "left" if right > 0 else "right" if right < 0 else "center"
-                va = "bottom" if up > 0 else "top" if up < 0 else "center"
-                best = (cost, box, {"xytext": (dx, dy), "ha": ha, "va": va})
-        assert best is not None
-        taken.append(best[1])
-        found.append(best[2])
+        boxes = np.array(
+            [
+                (left, bottom, left + width, bottom + height)
+                for left, bottom in (
+                    (x + right * gap - width * (0.5 - 0.5 * np.sign(right)), y + up * gap - height * (0.5 - 0.5 * np.sign(up)))
+                    for right, up in sides
+                )
+            ]
+        )
+        outside = width * height - _overlaps(boxes, whole)
+        covered = _overlaps(boxes, taken)
+        best = int(np.argmin(covered + 4 * outside + 0.5 * np.arange(len(sides))))
+        if optional and covered[best] > 0.2 * width * height:
+            found.append(None)
+            continue
+        right, up = sides[best]
+        ha = "left" if right > 0 else "right" if right < 0 else "center"
+        va = "bottom" if up > 0 else "top" if up < 0 else "center"
+        found.append({"xytext": (right * gap, up * gap), "ha": ha, "va": va})
+        taken = np.vstack((taken, boxes[best]))
     return found
+
+
+def _overlaps(boxes: FloatArray, others: FloatArray) -> FloatArray:
+    """The area of each box (left, bottom, right, top) that the others cover, summed over these."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.asarray(np.prod(np.maximum(high - low, 0.0), axis=2).sum(axis=1))

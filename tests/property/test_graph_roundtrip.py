@@ -28,7 +28,7 @@ name_of_device = st.one_of(
 
 
 def numbers(size: int, low: float = 0.0) -> st.SearchStrategy[list[float] | None]:
-    value = st.floats(low, 1e300)
+    value = st.floats(max(low, 1e-30), 1e30) | (st.just(0.0) if low == 0 else st.nothing())
     return st.none() | st.lists(value, min_size=size, max_size=size)
 
 
@@ -44,7 +44,7 @@ def graph_files(draw: st.DrawFn) -> GraphFile:
     )
     given: dict[str, Any] = {
         "rate": draw(numbers(n)),
-        "service_mean": draw(numbers(n, low=1e-300)),
+        "service_mean": draw(numbers(n, low=1e-30)),
         "service_scv": draw(numbers(n)),
         "selection_weight": draw(numbers(len(links))) if links else None,
     }

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from dmoa_theory.errors import InputError, TopologyError
-from dmoa_theory.model.graph_records import Edge, NodeId, Records, in_short, shown
+from dmoa_theory.model.graph_files.records import Edge, NodeId, Records, in_short, shown
 
 __all__ = ["parse_gml", "parse_json"]
 

@@ -8,7 +8,7 @@ import re
 from difflib import get_close_matches
 
 from dmoa_theory.errors import InputError, TopologyError
-from dmoa_theory.model.graph_records import Attributes, Edge, NodeId, Records, number_or_text, shown
+from dmoa_theory.model.graph_files.records import Attributes, Edge, NodeId, Records, number_or_text, shown
 
 __all__ = ["DEVICE_COLUMNS", "EDGE_COLUMNS", "parse_csv", "parse_edge_list"]
 

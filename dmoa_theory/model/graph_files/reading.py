@@ -1,4 +1,4 @@
-"""Networks in files: GraphML, GML, JSON node-link, edge lists, edge tables and adjacency matrices.
+"""Read a network from a file; the extension says the format.
 
 An edge u -> v means that u may ask v; an undirected file means both ways. Devices stand in the order of the file's nodes.
 """
@@ -6,25 +6,20 @@ An edge u -> v means that u may ask v; an undirected file means both ways. Devic
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
 
 from dmoa_theory.errors import InputError, TopologyError
-from dmoa_theory.model.checks import FloatArray, FloatLike, non_negative, positive
-from dmoa_theory.model.graph_notations import parse_gml, parse_json
-from dmoa_theory.model.graph_records import Records, device_names, link_arrays, node_column
-from dmoa_theory.model.graph_tables import parse_csv, parse_edge_list
-from dmoa_theory.model.graph_writers import WRITERS
-from dmoa_theory.model.graph_xml import parse_graphml
+from dmoa_theory.model.graph_files.gml_and_json import parse_gml, parse_json
+from dmoa_theory.model.graph_files.graph_file import GraphFile
+from dmoa_theory.model.graph_files.graphml import parse_graphml
+from dmoa_theory.model.graph_files.records import Records, device_names, link_arrays, node_column
+from dmoa_theory.model.graph_files.tables import parse_csv, parse_edge_list
 from dmoa_theory.model.network import Network
 
-__all__ = ["READERS", "GraphFile", "read_graph", "write_graph"]
+__all__ = ["READERS", "read_graph"]
 
 READERS: Mapping[str, Callable[[str, str], Records]] = MappingProxyType(
     {
@@ -38,61 +33,6 @@ READERS: Mapping[str, Callable[[str, str], Records]] = MappingProxyType(
     }
 )
 """From the extension to the function that reads the file's text."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GraphFile:
-    """A network and what its file says of devices and links; None where the file says nothing.
-
-    Parameters
-    ----------
-    network : Network
-        Devices, links and link delays.
-    rate : ndarray, shape (n,), prompts/s, or None
-        Arrival rate of each device's user.
-    service_mean : ndarray, shape (n,), seconds, or None
-        Mean first-layer inference time of each device.
-    service_scv : ndarray, shape (n,), or None
-        Squared coefficient of variation of it.
-    selection_weight : ndarray, shape (n_links,), or None
-        How strongly a device prefers each neighbour, in the link order of ``network``; 0 means never asked.
-
-    Raises
-    ------
-    TopologyError
-        When an array has the wrong length or a value out of range.
-
-    Examples
-    --------
-    >>> network = Network.from_links(2, [0, 1], [1, 0])
-    >>> GraphFile(network=network, rate=0.01).rate.tolist()
-    [0.01, 0.01]
-    """
-
-    network: Network
-    rate: FloatArray | None = None
-    service_mean: FloatArray | None = None
-    service_scv: FloatArray | None = None
-    selection_weight: FloatArray | None = None
-
-    def __post_init__(self) -> None:
-        """Check every value, and freeze the arrays."""
-        n, n_links = self.network.n_devices, self.network.n_links
-        rules = {
-            "rate": (non_negative, n, "device"),
-            "service_mean": (positive, n, "device"),
-            "service_scv": (non_negative, n, "device"),
-            "selection_weight": (non_negative, n_links, "link"),
-        }
-        for name, (check, size, one) in rules.items():
-            value = getattr(self, name)
-            if value is None:
-                continue
-            try:
-                object.__setattr__(self, name, check(name, value, size))
-            except InputError as error:
-                allowed = error.allowed.replace("one a device", f"one a {one}")
-                raise TopologyError(error.field, error.value, allowed) from None
 
 
 def _text(path: Path) -> str:
@@ -190,66 +130,3 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
         service_scv=node_column(records, names, "service_scv", file),
         selection_weight=weight,
     )
-
-
-def write_graph(
-    path: str | os.PathLike[str],
-    network: Network,
-    *,
-    rate: FloatLike | None = None,
-    service_mean: FloatLike | None = None,
-    service_scv: FloatLike | None = None,
-    selection_weight: FloatLike | None = None,
-) -> Path:
-    """Write a network so that :func:`read_graph` gives back the same links, delays, names and attributes, bit for bit.
-
-    Parameters
-    ----------
-    path : str or path
-        Ending in ``.graphml``, ``.json`` or ``.csv`` (an edge table). An existing file is replaced in one step, so that nobody
-        ever reads half of the new one.
-    network : Network
-        Its ``description`` is not kept: a network from a file is described by its file.
-    rate, service_mean, service_scv, selection_weight
-        As in :class:`GraphFile`.
-
-    Returns
-    -------
-    Path
-        Where it was written.
-
-    Raises
-    ------
-    TopologyError
-        For an unknown extension, a value out of range, a name that a line of text cannot hold, or a folder that is not there.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = write_graph(Path(folder, "pair.csv"), Network.from_links(2, [0, 1], [1, 0], names=("a", "b")))
-    ...     print(path.read_text().split())
-    ['from,to', 'a,b', 'b,a']
-    """
-    path = Path(path)
-    file = str(path)
-    if path.suffix.lower() not in WRITERS:
-        raise TopologyError("", path.suffix or "no extension", f"a file ending in {', '.join(WRITERS)}", file=file)
-    for name in network.names:
-        if not name or name != name.strip() or not name.isprintable():
-            raise TopologyError("names", repr(name), "printable text on one line, without blanks around it", file=file)
-    given = {"rate": rate, "service_mean": service_mean, "service_scv": service_scv, "selection_weight": selection_weight}
-    columns = {name: cast("FloatArray | None", value) for name, value in given.items()}  # GraphFile spreads single numbers
-    graph = GraphFile(network=network, **columns)
-    text = WRITERS[path.suffix.lower()](graph)
-    draft = path.parent / f".{secrets.token_hex(8)}.tmp"
-    try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(draft, path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise TopologyError("", reason, "a path that can be written", file=file) from None
-    finally:
-        with suppress(OSError, ValueError):
-            draft.unlink(missing_ok=True)
-    return path

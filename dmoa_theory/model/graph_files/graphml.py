@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from dmoa_theory.errors import InputError, TopologyError
-from dmoa_theory.model.graph_records import Edge, Records, number_or_text, shown
+from dmoa_theory.model.graph_files.records import Edge, Records, number_or_text, shown
 
 __all__ = ["parse_graphml"]
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
 
-from dmoa_theory.model.checks import FloatArray
+from dmoa_theory.errors import TopologyError
+from dmoa_theory.model.checks import FloatArray, FloatLike
+from dmoa_theory.model.graph_files.graph_file import GraphFile
+from dmoa_theory.model.network import Network
 
-if TYPE_CHECKING:
-    from dmoa_theory.model.graph_files import GraphFile
-
-__all__ = ["WRITERS"]
+__all__ = ["WRITERS", "write_graph"]
 
 Row = dict[str, float | str]
 
@@ -94,3 +98,66 @@ def _csv(graph: GraphFile) -> str:
 
 WRITERS: Mapping[str, Callable[[GraphFile], str]] = MappingProxyType({".graphml": _graphml, ".json": _json, ".csv": _csv})
 """From the extension to the function that gives the file's text."""
+
+
+def write_graph(
+    path: str | os.PathLike[str],
+    network: Network,
+    *,
+    rate: FloatLike | None = None,
+    service_mean: FloatLike | None = None,
+    service_scv: FloatLike | None = None,
+    selection_weight: FloatLike | None = None,
+) -> Path:
+    """Write a network so that :func:`read_graph` gives back the same links, delays, names and attributes, bit for bit.
+
+    Parameters
+    ----------
+    path : str or path
+        Ending in ``.graphml``, ``.json`` or ``.csv`` (an edge table). An existing file is replaced in one step, so that nobody
+        ever reads half of the new one.
+    network : Network
+        Its ``description`` is not kept: a network from a file is described by its file.
+    rate, service_mean, service_scv, selection_weight
+        As in :class:`GraphFile`.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    TopologyError
+        For an unknown extension, a value out of range, a name that a line of text cannot hold, or a folder that is not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_graph(Path(folder, "pair.csv"), Network.from_links(2, [0, 1], [1, 0], names=("a", "b")))
+    ...     print(path.read_text().split())
+    ['from,to', 'a,b', 'b,a']
+    """
+    path = Path(path)
+    file = str(path)
+    if path.suffix.lower() not in WRITERS:
+        raise TopologyError("", path.suffix or "no extension", f"a file ending in {', '.join(WRITERS)}", file=file)
+    for name in network.names:
+        if not name or name != name.strip() or not name.isprintable():
+            raise TopologyError("names", repr(name), "printable text on one line, without blanks around it", file=file)
+    given = {"rate": rate, "service_mean": service_mean, "service_scv": service_scv, "selection_weight": selection_weight}
+    columns = {name: cast("FloatArray | None", value) for name, value in given.items()}  # GraphFile spreads single numbers
+    graph = GraphFile(network=network, **columns)
+    text = WRITERS[path.suffix.lower()](graph)
+    draft = path.parent / f".{secrets.token_hex(8)}.tmp"
+    try:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(draft, path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise TopologyError("", reason, "a path that can be written", file=file) from None
+    finally:
+        with suppress(OSError, ValueError):
+            draft.unlink(missing_ok=True)
+    return path
