@@ -6,6 +6,8 @@ Each derives from :class:`DmoaError` and from the built-in that a caller would e
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 __all__ = [
     "BackendUnavailableError",
     "CalibrationError",
@@ -59,7 +61,7 @@ class InputError(DmoaError, ValueError):
         if self.value is InputError.MISSING:
             return f"{where}{self.field} is missing: {self.allowed}" if self.field else f"{where}{self.allowed}"
         shown = " ".join(str(self.value).split()) or '""'
-        if len(shown) > _LONGEST_VALUE:
+        if len(shown) > _LONGEST_VALUE and not isinstance(self.value, PurePath):  # a path says most at its end
             shown = shown[: _LONGEST_VALUE - 3] + "..."
         return f"{where}{self.field} = {shown}: {self.allowed}" if self.field else f"{where}{shown}: {self.allowed}"
 

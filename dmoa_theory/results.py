@@ -19,7 +19,7 @@ from dmoa_theory import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Result", "Source", "Table", "jsonable", "show_rate", "show_seconds", "show_share"]
+__all__ = ["Result", "Source", "Table", "jsonable"]
 
 
 class Source(StrEnum):
@@ -119,47 +119,3 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, StrEnum):
         return value.value
     return value
-
-
-def show_rate(per_second: float) -> str:
-    """A rate per second with the unit in which it is a number people can hold: per second, minute, hour or day.
-
-    Examples
-    --------
-    >>> show_rate(0.002), show_rate(3.5)
-    ('7.2 per hour', '3.5 per second')
-    """
-    if not math.isfinite(per_second):
-        return "unlimited"
-    for seconds, unit in ((1, "second"), (60, "minute"), (3600, "hour")):
-        if per_second * seconds >= 1:
-            return f"{per_second * seconds:.3g} per {unit}"
-    return f"{per_second * 86400:.3g} per day" if per_second > 0 else "0"
-
-
-def show_seconds(seconds: float) -> str:
-    """A duration to three digits: milliseconds below one second, hours from ten thousand seconds, seconds between.
-
-    Scenario files speak of seconds, so figures stay comparable with their limits.
-
-    Examples
-    --------
-    >>> show_seconds(41.27), show_seconds(0.0042), show_seconds(1234.5), show_seconds(18000)
-    ('41.3 s', '4.20 ms', '1234 s', '5.00 h')
-    """
-    if not math.isfinite(seconds):
-        return "unbounded"
-    factor, unit = (1e3, "ms") if seconds < 1 else (1.0, "s") if seconds < 1e4 else (1 / 3600, "h")
-    amount = seconds * factor
-    return f"{amount:.0f} {unit}" if amount >= 100 or amount == 0 else f"{amount:#.3g} {unit}"
-
-
-def show_share(share: float) -> str:
-    """A fraction as a percentage with one decimal.
-
-    Examples
-    --------
-    >>> show_share(0.7314)
-    '73.1 %'
-    """
-    return f"{100 * share:.1f} %" if math.isfinite(share) else "-"

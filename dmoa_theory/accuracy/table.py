@@ -129,7 +129,7 @@ def read_accuracy(table: str) -> AccuracyTable:
     try:
         return _parse(path.read_text(encoding="utf-8-sig"), path.stem, str(path))
     except (FileNotFoundError, IsADirectoryError):
-        raise InputError("accuracy.table", table, "an existing CSV file, or one of " + ", ".join(bundled_tables())) from None
+        raise InputError("accuracy.table", path, "an existing CSV file, or one of " + ", ".join(bundled_tables())) from None
     except (OSError, UnicodeDecodeError):
         raise InputError("", InputError.MISSING, "cannot be read as UTF-8 text", file=table) from None
 
@@ -145,7 +145,7 @@ def _parse(text: str, name: str, file: str) -> AccuracyTable:
     for (line, row), value in zip(rows, values, strict=True):
         M, k = (_whole(row, column, line, file) for column in ("M", "k"))
         n_eval = _whole(row, "n_eval", line, file, low=1) if row.get("n_eval") else None
-        accuracy = value / unit
+        accuracy = round(value / unit, 12)  # 40.63 % is 0.4063
         if row.get("se"):
             error = _number(row, "se", line, file, 0.0, 100.0) / unit
         elif n_eval:

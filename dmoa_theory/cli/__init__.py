@@ -55,7 +55,11 @@ def make_app() -> App:
     from cyclopts import App
 
     app = App(
-        name="dmoa", help="Plan and run distributed Mixture-of-Agents.", help_format="plaintext", result_action="return_value"
+        name="dmoa",
+        help="Plan and run distributed Mixture-of-Agents.",
+        help_format="plaintext",
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     for verb, summary in VERBS.items():
         app.command(f"dmoa_theory.cli.{verb}:{verb}", name=verb, help=summary)

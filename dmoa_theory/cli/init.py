@@ -32,9 +32,9 @@ def init(
     if path.is_dir():
         path = path / "scenario.toml"
     if path.exists() and not force:
-        raise InputError("path", str(path), "a file that is not there yet; --force replaces one")
+        raise InputError("path", path, "a file that is not there yet; --force replaces one")
     if not path.parent.is_dir():
-        raise InputError("path", str(path), f"in a folder that exists, and {path.parent} does not")
+        raise InputError("path", path, f"in a folder that exists, and {path.parent} does not")
     text = resources.files("dmoa_theory").joinpath("data/example.toml").read_text(encoding="utf-8")
     write_text(path, text)
     if json:

@@ -44,4 +44,6 @@ class Options:
         try:
             yield
         except InputError as error:
+            if error.file is not None:
+                raise
             raise error.located(file=EXAMPLE if scenario is None else str(scenario)) from None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.whole_files import write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,9 +94,9 @@ def folder(name: str) -> Path:
             raise OSError("no name")
         path.mkdir(parents=True, exist_ok=True)
     except OSError:
-        raise InputError("--out", name, "a folder, or a place where one can be made") from None
+        raise InputError("--out", path if name.strip() else name, "a folder, or a place where one can be made") from None
     if not os.access(path, os.W_OK):
-        raise InputError("--out", name, "a folder that can be written to")
+        raise InputError("--out", path, "a folder that can be written to")
     return path
 
 
@@ -109,25 +109,10 @@ def write_text(path: Path, text: str) -> None:
         When it cannot be written there.
     """
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
+        write_whole(path, text)
     except OSError as error:
-        raise _unwritable(path, error) from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as stream:
-            stream.write(text)
-        mask = os.umask(0)  # a temporary file is private; give it the permissions that any new file gets
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException as error:
-        os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise _unwritable(path, error) from None
-        raise
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError("", (error.strerror or "unwritable").lower(), "a place where a file can be written", file=str(path))
+        reason = (error.strerror or "unwritable").lower()
+        raise InputError("", reason, "a place where a file can be written", file=str(path)) from None
 
 
 def write_json(path: Path, result: Result) -> None:

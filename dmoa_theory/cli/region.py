@@ -64,7 +64,8 @@ def _pair(system: System, users: str) -> tuple[int, int] | None:
         raise InputError("--users", users, "two different users")
     mute = [u for u in (first, second) if u not in able]
     if mute:
-        raise InputError("--users", users, f"users who can ask, and {system.network.name(mute[0])} has fewer neighbours than its k")
+        name = system.network.name(mute[0])
+        raise InputError("--users", users, f"users who can ask, and {name} has fewer neighbours than its k")
     return first, second
 
 

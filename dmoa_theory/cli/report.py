@@ -14,7 +14,7 @@ from dmoa_theory.model.units import show_bytes
 from dmoa_theory.optimisation.candidates import LIMITS, Candidate
 from dmoa_theory.optimisation.choose import Decision
 from dmoa_theory.optimisation.plan import Plan
-from dmoa_theory.results import show_rate, show_seconds, show_share
+from dmoa_theory.quantities import show_rate, show_seconds, show_share
 from dmoa_theory.stability.guarantee import Verdict
 from dmoa_theory.stability.region import StabilityRegion
 

@@ -29,7 +29,8 @@ from dmoa_theory.model.checks import FloatArray, IntArray, read_only
 from dmoa_theory.model.selection import coin_chances
 from dmoa_theory.model.service import Stage
 from dmoa_theory.model.system import System, UserGroup
-from dmoa_theory.results import Result, Source, Table, show_seconds, show_share
+from dmoa_theory.quantities import show_seconds, show_share
+from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.loads import WorkMoments, work_moments
 
 __all__ = ["LatencyEstimate", "latency"]
@@ -374,7 +375,7 @@ def _by_degree(system: System, users: IntArray) -> Iterator[tuple[IntArray, IntA
 def _mixture_quantile(laws: GammaLaws, weight: FloatArray, level: float, by_user: FloatArray) -> float:
     """Quantile of the mixture over users; infinite when the users with a finite latency do not make up ``level``."""
     used = weight > 0
-    if weight.sum() < level:
+    if weight.sum() <= level * (1 + 1e-12):
         return float("inf")
     shape, scale, share = laws.shape[used], laws.scale[used], weight[used]
     low, high = float(by_user[used].min()), float(by_user[used].max())

@@ -70,25 +70,28 @@ def _numbers(field: str, value: object, n: int, allowed: str) -> tuple[npt.NDArr
     return np.broadcast_to(array, (n,)), array.ndim == 0
 
 
-def non_negative(field: str, value: FloatLike, n: int, *, what: str = "a finite number, 0 or more") -> FloatArray:
-    """One number or a list of ``n``, finite and at least zero, as a read-only array of shape (n,)."""
+def non_negative(
+    field: str, value: FloatLike, n: int, *, what: str = "a finite number, 0 or more", bounded: bool = True
+) -> FloatArray:
+    """One number or a list of ``n``, finite and at least zero, as a read-only array of shape (n,).
+
+    Where ``bounded``, amounts too large or too small to compute with are refused too.
+    """
     array, scalar = _numbers(field, value, n, what)
     _refuse(~(np.isfinite(array) & (array >= 0)), field, array, scalar, what)
-    _refuse(
-        (array > LARGEST) | ((array > 0) & (array < SMALLEST)),
-        field,
-        array,
-        scalar,
-        f"{what}, within {SMALLEST:g} to {LARGEST:g}",
-    )
+    if bounded:
+        beyond = (array > LARGEST) | ((array > 0) & (array < SMALLEST))
+        _refuse(beyond, field, array, scalar, f"{what}, from {SMALLEST:g} to {LARGEST:g}")
     return read_only(np.ascontiguousarray(array, dtype=np.float64))
 
 
-def positive(field: str, value: FloatLike, n: int, *, what: str = "a finite number above 0") -> FloatArray:
+def positive(
+    field: str, value: FloatLike, n: int, *, what: str = "a finite number above 0", bounded: bool = True
+) -> FloatArray:
     """One number or a list of ``n``, finite and above zero, as a read-only array of shape (n,)."""
     array, scalar = _numbers(field, value, n, what)
     _refuse(array == 0, field, array, scalar, what)
-    return non_negative(field, value, n, what=what)
+    return non_negative(field, value, n, what=what, bounded=bounded)
 
 
 def counts(field: str, value: IntLike, n: int, *, low: int = 0) -> IntArray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from dmoa_theory.errors import ProfileError
 from dmoa_theory.model.service_fit import COEFFICIENTS, ServiceFit
+from dmoa_theory.whole_files import write_whole
 
 __all__ = [
     "COEFFICIENTS",
@@ -140,17 +141,10 @@ def write_profile(path: str | os.PathLike[str], document: dict[str, Any]) -> Non
     target = Path(path)
     text = _dump(document, str(path))
     _profile_from_text(text, str(path))
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with draft.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, target)
+        write_whole(target, text)
     except OSError as error:
         raise _unreadable(f"cannot be written ({error.strerror})", path) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _unreadable(complaint: str, path: str | os.PathLike[str]) -> ProfileError:

@@ -377,7 +377,7 @@ def _selection_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
-        raise InputError("moa.selection", str(path), "an existing CSV with columns from,to,probability") from None
+        raise InputError("moa.selection", path, "an existing CSV with columns from,to,probability") from None
     except (OSError, UnicodeDecodeError):
         raise InputError("", InputError.MISSING, "cannot be read as UTF-8 text", file=file) from None
     reader = csv.DictReader(text.splitlines(), skipinitialspace=True)

@@ -46,7 +46,7 @@ def _text(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    if not (isinstance(value, list) and all(isinstance(v, str) and v.strip() and v.isprintable() for v in value)):
+    if not (isinstance(value, list) and value and all(isinstance(v, str) and v.strip() and v.isprintable() for v in value)):
         raise ValueError("a list of texts, one a device, each of them printable and not empty")
     return value
 

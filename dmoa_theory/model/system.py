@@ -108,6 +108,13 @@ class System:
     def _check_neighbours(self, rate: FloatArray) -> None:
         """Every user who sends prompts needs k neighbours; nobody may stand wholly apart from a system that asks neighbours."""
         _, k, _ = self.moa.per_user(self.n_devices)
+        forced = (self._always_asked() > k) & (k > 0) & (rate > 0)
+        if forced.any():
+            u = int(np.flatnonzero(forced)[0])
+            always = int(self._always_asked()[u])
+            name = "k" if self.moa.n_users is None else f"k[{u}]"
+            allowed = f"at least {always}, for device {self.network.name(u)} asks {always} neighbours always (infinite weight)"
+            raise InputError(name, int(k[u]), allowed)
         choice = self.choice_size()
         short = (k > choice) & (rate > 0)
         if short.any():
@@ -202,15 +209,22 @@ class System:
     def choice_size(self) -> IntArray:
         """From how many neighbours each user chooses: its out-degree, less links of weight zero; shape (n,)."""
         weight = self.moa.selection_weight
-        if weight is None:
-            return self.network.out_degree
-        counted = np.concatenate(([0], np.cumsum(weight > 0)))
-        return np.asarray(np.diff(counted[self.network.indptr]))
+        return self.network.out_degree if weight is None else self._count_links(weight > 0)
 
     def can_ask(self) -> BoolArray:
-        """Users with enough neighbours for their k; only a user without prompts may have too few. Shape (n,)."""
+        """Users who can choose k neighbours; only a user without prompts may be unable to. Shape (n,)."""
         _, k, _ = self.moa.per_user(self.n_devices)
-        return k <= self.choice_size()
+        return np.asarray((k == 0) | ((k <= self.choice_size()) & (k >= self._always_asked())))
+
+    def _always_asked(self) -> IntArray:
+        """How many neighbours of each user have an infinite weight; shape (n,)."""
+        weight = self.moa.selection_weight
+        return np.zeros(self.n_devices, dtype=np.int64) if weight is None else self._count_links(np.isinf(weight))
+
+    def _count_links(self, marked: BoolArray) -> IntArray:
+        """How many of each user's links are marked; shape (n,)."""
+        counted = np.concatenate(([0], np.cumsum(marked)))
+        return np.asarray(np.diff(counted[self.network.indptr]))
 
     def groups(self) -> Iterator[UserGroup]:
         """Users who can ask, by what they run: one group for each distinct (M, k, quorum)."""

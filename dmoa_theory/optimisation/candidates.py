@@ -14,7 +14,7 @@ from dmoa_theory.delay.latency import latency
 from dmoa_theory.model.constraints import Constraints
 from dmoa_theory.model.system import System
 from dmoa_theory.model.units import show_bytes
-from dmoa_theory.results import show_seconds, show_share
+from dmoa_theory.quantities import show_seconds, show_share
 
 __all__ = ["LIMITS", "Candidate", "Violation", "evaluate", "evaluate_all"]
 
@@ -150,7 +150,7 @@ def evaluate(system: System, entry: AccuracyEntry, *, standard_errors: float = 0
             p95_error=None,
             memory_bytes=None,
             violations=(),
-            impossible=f"a user has only {choice} neighbour{'s' * (choice != 1)}",
+            impossible=f"a user has only {choice} neighbour{'s' * (choice > 1)}" if choice else "a user has nobody to ask",
         )
     configured = system.with_moa(entry.M, entry.k)
     if standard_errors:

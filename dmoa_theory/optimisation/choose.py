@@ -8,16 +8,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dmoa_theory.accuracy.table import DEFAULT_TABLE, AccuracyTable, read_accuracy
+from dmoa_theory.accuracy.table import DEFAULT_TABLE, AccuracyEntry, AccuracyTable, read_accuracy
 from dmoa_theory.model.system import System
 from dmoa_theory.model.units import show_bytes
-from dmoa_theory.optimisation.candidates import LIMITS, Candidate, Violation, evaluate_all
-from dmoa_theory.results import Result, Source, Table, show_seconds, show_share
+from dmoa_theory.optimisation.candidates import LIMITS, Candidate, Violation, evaluate, evaluate_all
+from dmoa_theory.quantities import show_seconds, show_share
+from dmoa_theory.results import Result, Source, Table
 
 __all__ = ["Decision", "Relaxation", "optimise"]
 
 #: Service times of a defended pick are raised by this many standard errors (two: about 2 % are larger still).
 STANDARD_ERRORS = 2.0
+# The search for the largest feasible load: what counts as no load, and how finely it looks.
+_NO_LOAD, _LOAD_STEP = 1e-6, 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,21 +273,24 @@ def _relax(system: System, accuracy: AccuracyTable, candidates: tuple[Candidate,
 
 
 def _feasible_load(system: System, accuracy: AccuracyTable) -> tuple[float | None, Candidate | None]:
-    """Largest factor on all rates (to 0.1 %) at which some configuration is feasible, and the most accurate there."""
+    """Largest factor on all rates (to 0.1 %) at which some configuration is feasible, and the most accurate there.
 
-    def best(scale: float) -> Candidate | None:
-        scaled = replace(system, arrival_rate=system.rates * scale)
-        return max((c for c in evaluate_all(scaled, accuracy.entries) if c.feasible), key=lambda c: c.accuracy, default=None)
+    Loads and latencies rise with the rates, so each configuration is feasible up to one factor. The configurations are
+    tried in turn, and one that is not feasible beyond the best factor so far is passed over at once.
+    """
 
-    low, high = 0.0, 1.0
-    found: Candidate | None = None
-    for _ in range(60):
-        middle = 0.5 * (low + high) if low else high / 2
-        candidate = best(middle)
-        if candidate is not None:
-            low, found = middle, candidate
-        else:
-            high = middle
-        if (low and high - low < 1e-3 * high) or high < 1e-9:
-            break
-    return (low, found) if found is not None else (None, None)
+    def at(scale: float, entry: AccuracyEntry) -> Candidate:
+        return evaluate(replace(system, arrival_rate=system.rates * scale), entry)
+
+    able = [entry for entry in accuracy.entries if at(_NO_LOAD, entry).feasible]
+    best = 0.0
+    for entry in able:
+        if best and not at(best * (1 + _LOAD_STEP), entry).feasible:
+            continue
+        low, high = max(best, _NO_LOAD), 1.0
+        while high > low * (1 + _LOAD_STEP):
+            middle = (low * high) ** 0.5
+            low, high = (middle, high) if at(middle, entry).feasible else (low, middle)
+        best = low
+    found = max((c for c in (at(best, entry) for entry in able) if c.feasible), key=lambda c: c.accuracy, default=None)
+    return (best, found) if found is not None else (None, None)

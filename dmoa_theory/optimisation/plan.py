@@ -25,7 +25,8 @@ class Plan(Result):
     latency : LatencyEstimate
     decision : Decision
     settled : StabilityRegion or None
-        The region of the recommended configuration (failing that, of the choice); None when neither exists.
+    settled_latency : LatencyEstimate or None
+        Region and latency of the recommended configuration (failing that, of the choice); None when neither exists.
     """
 
     verb: ClassVar[str] = "plan"
@@ -34,6 +35,7 @@ class Plan(Result):
     latency: LatencyEstimate
     decision: Decision
     settled: StabilityRegion | None
+    settled_latency: LatencyEstimate | None
 
     @property
     def source(self) -> Source:
@@ -60,9 +62,11 @@ def make_plan(system: System, *, progress: Callable[[float], None] | None = None
     """
     decision = optimise(system, progress=progress)
     picked = decision.recommended or decision.choice
+    settled = None if picked is None else system.with_moa(picked.M, picked.k)
     return Plan(
         region=stability_region(system),
         latency=latency(system),
         decision=decision,
-        settled=None if picked is None else stability_region(system.with_moa(picked.M, picked.k)),
+        settled=None if settled is None else stability_region(settled),
+        settled_latency=None if settled is None else latency(settled),
     )

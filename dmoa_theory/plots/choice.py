@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks, time_unit
+from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILION, house_style, new_axes
 from dmoa_theory.plots.text import FAINT, axes_size, clear_places, halo, heading, pairs, panel_message, wrap
-from dmoa_theory.results import show_seconds, show_share
+from dmoa_theory.quantities import show_seconds, show_share, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

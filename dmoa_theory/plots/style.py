@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -21,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.whole_files import write_whole
 
 __all__ = [
     "BLUE", "GREEN", "GREY", "INK", "ORANGE", "PALE", "PALETTE", "PURPLE", "SKY", "VERMILION", "YELLOW",
@@ -106,14 +106,9 @@ def save(drawn: Figure | Axes, path: str | os.PathLike[str]) -> Path:
     held = io.BytesIO()
     with house_style():
         figure.savefig(held, format=kind, metadata=_NO_DATES[kind])
-    draft = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(held.getvalue())
-        os.replace(draft, path)
+        write_whole(path, held.getvalue())
     except OSError as error:
         raise InputError("", error.strerror or error, "a path that can be written", file=str(path)) from None
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
     return path

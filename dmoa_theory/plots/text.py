@@ -171,7 +171,7 @@ def clear_places(
     sides : sequence of (float, float)
         Places to try, as steps of ``gap`` to the right and upwards; earlier ones are liked better.
     optional : bool
-        Leave a label out where more than a fifth of it would be covered.
+        Leave a label out where more than a twentieth of it would be covered.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def clear_places(
     whole = np.array([(0.0, 0.0, *inside)])
     found: list[dict[str, Any] | None] = []
     for (x, y), text in zip(points, texts, strict=True):
-        width, height = text_width(text, size), 1.15 * size
+        width, height = text_width(text, size) + 3, 1.15 * size
         boxes = np.array(
             [
                 (left, bottom, left + width, bottom + height)
@@ -201,7 +201,7 @@ def clear_places(
         outside = width * height - _overlaps(boxes, whole)
         covered = _overlaps(boxes, taken)
         best = int(np.argmin(covered + 4 * outside + 0.5 * np.arange(len(sides))))
-        if optional and covered[best] > 0.2 * width * height:
+        if optional and covered[best] > 0.05 * width * height:
             found.append(None)
             continue
         right, up = sides[best]

@@ -20,8 +20,9 @@ Head of line
     Otherwise later layers at remote devices are over-counted: with ``mu_jq`` the mean service of layer ``q`` at ``j``,
     ``kappa_j = sum_u lambda_u [sum_q mu_jq (1 - (1 - pi_uj)^(q + 1))] + lambda_j mu_agg < 1`` at every device suffices.
 
-The framework that turns fluid stability into positive recurrence is Dai, J. G. (1995), "On positive Harris recurrence of
-multiclass queueing networks", Annals of Applied Probability 5(1), 49-77. No unstable system with ``rho < 1`` is known.
+What is proved is that the fluid model drains. The framework that turns this into positive recurrence is Dai, J. G. (1995),
+"On positive Harris recurrence of multiclass queueing networks", Annals of Applied Probability 5(1), 49-77; that it extends
+to layers that wait for several jobs is taken as routine and not written out. No unstable system with ``rho < 1`` is known.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def stability_guarantee(system: System, load: FloatArray) -> Guarantee:
     --------
     >>> from dmoa_theory import System
     >>> from dmoa_theory.stability.loads import utilisation
-    >>> system = System.from_arrays([[0, 1], [1, 0]], 0.01, 20.0, M=3, k=1)
+    >>> system = System.from_arrays([[0, 1], [1, 0]], 0.01, 10.0, M=3, k=1)
     >>> stability_guarantee(system, utilisation(system)).verdict.value
     'proved'
     """
@@ -145,7 +146,10 @@ def _head_of_line(system: System) -> FloatArray:
     """``kappa_j`` of every device; shape (n,)."""
     n = system.n_devices
     network, rates = system.network, system.rates
-    sources, miss = network.link_sources(), 1.0 - system.inclusion()
+    sources, hit = network.link_sources(), system.inclusion()
+    miss = 1.0 - hit
+    with np.errstate(divide="ignore"):
+        log_miss = np.log1p(-hit)
     kappa = np.zeros(n)
     for group in system.groups():
         mean = system.service.for_k(group.k).mean
@@ -155,10 +159,10 @@ def _head_of_line(system: System) -> FloatArray:
             kappa += own * mean[:, Stage.FIRST]
             continue
         kappa += own * (mean[:, Stage.FIRST] + (group.M - 1) * mean[:, Stage.LATER] + mean[:, Stage.AGGREGATE])
-        hit = np.where(miss < 1, 1 - miss, 1.0)
-        reached = (group.M - 1) - (miss**2 - miss ** (group.M + 1)) / hit  # sum over q = 1..M-1 of 1 - miss^(q+1)
-        reached = np.where(miss < 1, reached, 0.0)
+        # sum over q = 1..M-1 of 1 - miss^(q+1)
+        missed = -np.expm1((group.M - 1) * log_miss) if group.M > 1 else np.zeros(hit.size)
+        reached = (group.M - 1) - miss**2 * np.divide(missed, hit, out=np.full(hit.size, group.M - 1.0), where=hit > 0)
         on_link = own[sources]
-        kappa += _inbound(system, on_link * (1 - miss)) * mean[:, Stage.FIRST]
+        kappa += _inbound(system, on_link * hit) * mean[:, Stage.FIRST]
         kappa += _inbound(system, on_link * reached) * mean[:, Stage.LATER]
     return kappa

@@ -12,7 +12,8 @@ from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import BoolArray, FloatArray, IntArray, read_only
 from dmoa_theory.model.service import Stage
 from dmoa_theory.model.system import System
-from dmoa_theory.results import Result, Source, Table, show_rate, show_share
+from dmoa_theory.quantities import show_rate, show_share
+from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.guarantee import Guarantee, stability_guarantee
 from dmoa_theory.stability.loads import utilisation
 from dmoa_theory.stability.polytope import section_corners, vertices, volume
@@ -78,7 +79,7 @@ class StabilityRegion(Result):
     critical_scale : float
         Every queue stays bounded when all rates are multiplied by a factor below this.
     critical_rate : ndarray, shape (n,), prompts/s
-        Each user's largest rate with the others fixed; 0 where no rate works: the others alone overload a device, or the
+        Each user's largest rate with the others fixed; 0 where no rate works: the others alone fill a device's time, or the
         user has too few neighbours for its k.
     """
 
@@ -318,7 +319,7 @@ def _critical_rates(system: System, slack: FloatArray) -> FloatArray:
         if asks:
             headroom[users] = np.minimum(headroom[users], _least_over_neighbours(system, slack / layers, users))
     rate = np.maximum(system.rates + headroom, 0.0)
-    return np.where(system.can_ask() & _touches_all(system, slack < 0), rate, 0.0)
+    return np.where(system.can_ask() & _touches_all(system, slack <= 0), rate, 0.0)
 
 
 def _least_over_neighbours(system: System, room: FloatArray, users: IntArray) -> FloatArray:
@@ -355,7 +356,7 @@ def _blocks(indptr: IntArray) -> list[tuple[int, int]]:
 
 
 def _touches_all(system: System, overloaded: BoolArray) -> BoolArray:
-    """Users who load every overloaded device, so that a smaller rate of theirs could mend all; everybody if there is none."""
+    """Users who load every critical or overloaded device, whose smaller rate could mend all; everybody if there is none."""
     count = int(overloaded.sum())
     if count == 0:
         return np.ones(system.n_devices, dtype=bool)

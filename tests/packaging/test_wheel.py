@@ -31,7 +31,8 @@ def test_the_wheel_plans_the_bundled_scenario(unpacked: Path, tmp_path: Path) ->
     """``dmoa plan`` runs from the wheel alone, outside the repository, and on its own data."""
     code = f"import sys; sys.path.insert(0, {str(unpacked)!r}); from dmoa_theory.cli import main; sys.exit(main())"
     command = [sys.executable, "-P", "-c", code, "plan", "--json", "--out", str(tmp_path / "plan")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ""})
+    alone = os.environ | {"PYTHONPATH": ""}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=alone)
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
     assert answer["choice"] is not None

@@ -468,7 +468,7 @@ def test_replacing_leaves_one_file(tmp_path: Path) -> None:
         ("folder.csv", PAIR, {}, "{path}: Is a directory: a path that can be written"),
         ("nul\0.csv", PAIR, {}, "{path}: embedded null byte: a path that can be written"),
         ("g.csv", PAIR, {"rate": [1.0, -1.0]}, "rate[1] = -1.0: a finite number, 0 or more"),
-        ("g.csv", PAIR, {"service_mean": 0}, "service_mean = 0.0: a finite number above 0"),
+        ("g.csv", PAIR, {"service_mean": 0}, "service_mean = 0: a finite number above 0"),
         ("g.csv", PAIR, {"selection_weight": [1.0]}, "selection_weight = 1 values: one number, or a list of 2 (one a link)"),
         ("g.csv", PAIR, {"service_scv": [1.0]}, "service_scv = 1 values: one number, or a list of 2 (one a device)"),
         (

@@ -160,7 +160,7 @@ REFUSALS = [
     ("samples.0.prompt_tokens", 1.5, "samples[0].prompt_tokens = 1.5: a valid integer"),
     ("samples", {}, "samples = {}: a valid array"),
     ("model.random_weights", "yes", "model.random_weights = yes: a valid boolean"),
-    ("model.name", "", "model.name = : "),
+    ("model.name", "", 'model.name = "": '),
     ("memory.kv_bytes_per_token", None, "memory.kv_bytes_per_token = None: a valid number"),
     ("hardware", [], "hardware = []: an object"),
 ]

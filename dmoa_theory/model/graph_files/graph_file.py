@@ -60,7 +60,7 @@ class GraphFile:
             if value is None:
                 continue
             try:
-                object.__setattr__(self, name, check(name, value, size))
+                object.__setattr__(self, name, check(name, value, size, bounded=False))
             except InputError as error:
                 allowed = error.allowed.replace("one a device", f"one a {one}")
                 raise TopologyError(error.field, error.value, allowed) from None

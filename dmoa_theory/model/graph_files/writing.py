@@ -6,9 +6,7 @@ import csv
 import io
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
@@ -19,6 +17,7 @@ from dmoa_theory.errors import TopologyError
 from dmoa_theory.model.checks import FloatArray, FloatLike
 from dmoa_theory.model.graph_files.graph_file import GraphFile
 from dmoa_theory.model.network import Network
+from dmoa_theory.whole_files import write_whole
 
 __all__ = ["WRITERS", "write_graph"]
 
@@ -150,14 +149,9 @@ def write_graph(
     columns = {name: cast("FloatArray | None", value) for name, value in given.items()}  # GraphFile spreads single numbers
     graph = GraphFile(network=network, **columns)
     text = WRITERS[path.suffix.lower()](graph)
-    draft = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(draft, path)
-    except (OSError, ValueError) as error:
+        write_whole(path, text)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or error
         raise TopologyError("", reason, "a path that can be written", file=file) from None
-    finally:
-        with suppress(OSError, ValueError):
-            draft.unlink(missing_ok=True)
     return path

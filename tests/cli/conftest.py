@@ -1,0 +1,118 @@
+"""Run the command in this process or in one of its own, write scenarios, check JSON against the published schemas."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from dmoa_theory.cli import main
+from dmoa_theory.cli.schema import read_schema
+
+ROOT = Path(__file__).parents[2]
+
+BASE = """\
+title = "four desks"
+[network]
+topology = "complete"
+n = 4
+[arrivals]
+rate = 0.002
+[service]
+mean = 24.0
+[moa]
+M = 1
+k = 2
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON object on standard output; NaN and infinity are refused, and so is anything beside the object."""
+
+        def refuse(constant: str) -> NoReturn:
+            raise AssertionError(f"{constant} in JSON")
+
+        return json.loads(self.out, parse_constant=refuse)
+
+    def checked(self, verb: str) -> Any:
+        """The JSON, validated against the schema that `dmoa schema VERB` prints."""
+        schema = json.loads(read_schema(verb))
+        Draft202012Validator.check_schema(schema)
+        Draft202012Validator(schema).validate(self.json)
+        return self.json
+
+    def complaint(self) -> str:
+        """The one line on standard error of a run that refused its input."""
+        assert self.code == 2, (self.code, self.err)
+        assert self.out == ""
+        assert self.err.startswith("dmoa: ")
+        assert self.err.endswith("\n")
+        assert self.err.count("\n") == 1, self.err
+        assert "Traceback" not in self.err
+        return self.err.removeprefix("dmoa: ").removesuffix("\n")
+
+
+@pytest.fixture
+def dmoa(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """The command line in this process: `dmoa("region", path, "--json")`."""
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["dmoa", *map(str, arguments)])
+        capsys.readouterr()
+        code = main()
+        out, err = capsys.readouterr()
+        return Answer(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """For processes: this checkout first, one encoding, no terminal."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "calibration")])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "TERM": "dumb"}
+
+
+@pytest.fixture
+def process(environment: dict[str, str]) -> Callable[..., Answer]:
+    """The command line in a process of its own."""
+
+    def run(*arguments: object) -> Answer:
+        command = [sys.executable, "-m", "dmoa_theory", *map(str, arguments)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Callable[..., Path]:
+    """A scenario file: the plain one with some of its text replaced, and more text behind it."""
+
+    def write(*changes: tuple[str, str], more: str = "", name: str = "office.toml") -> Path:
+        text = BASE
+        for old, new in changes:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        path = tmp_path / name
+        path.write_text(text + more, encoding="utf-8")
+        return path
+
+    return write

@@ -1,0 +1,180 @@
+"""What people read in a terminal: the answer in words, no wider than a page, no markup, quiet when nobody watches."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WIDEST = 110
+VERBS = ["plan", "region", "latency", "optimise"]
+
+
+def _words(text: str) -> str:
+    """The report as one line, so that line breaks do not matter."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("rate", ["0.002", "0.05"])
+def test_reports_keep_to_the_page(dmoa: Callable[..., Any], scenario: Callable[..., Path], verb: str, rate: str) -> None:
+    """Stable or not, with names that are long or look like markup."""
+    path = scenario(
+        ("n = 4", f'n = 4\nnames = ["[bold]x[/bold]", "[/]", "{"long" * 40}", "d"]'), ("0.002", rate), ("four", "[red]four[/]")
+    )
+    answer = dmoa(verb, path)
+    assert answer.err == ""
+    lines = answer.out.splitlines()
+    assert max(map(len, lines)) <= WIDEST
+    assert "[red]four[/] desks" in answer.out
+    assert "\x1b" not in answer.out
+    assert not re.search(r"\b(nan|inf|None|np\.float64)\b", answer.out)
+    if verb != "optimise":
+        assert "[bold]x[/bold]" in answer.out
+
+
+def test_a_stable_region(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    said = _words(dmoa("region", scenario(("24.0", "[24.0, 31.0, 28.0, 40.0]"))).out)
+    assert "four desks: complete graph of 4 devices, 4 of 4 devices with users, 28.8 per hour in all" in said
+    assert "service 24.0 s to 40.0 s an inference" in said
+    assert "With M=1, k=2 every queue stays bounded; the busiest device is device-3, at 32.0 %." in said
+    assert "All rates may grow up to 3.12 times; then device-3 gives way first." in said
+    assert "Proved sufficient: one layer at most: load below one suffices." in said
+
+
+def test_an_unstable_region_says_which_device_by_how_much_and_what_works(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path]
+) -> None:
+    said = _words(dmoa("region", scenario(("24.0", "[24.0, 31.0, 28.0, 40.0]"), ("0.002", "0.01"))).out)
+    assert "UNSTABLE with M=1, k=2: device-3 is offered 1.6 seconds of work a second." in said
+    assert "Its backlog grows by up to 2160 s of work an hour." in said
+    assert "Queues stay bounded when all rates are scaled by less than 0.625." in said
+
+
+def test_latency_says_how_far_off_it_may_be(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    said = _words(dmoa("latency", scenario()).out)
+    assert re.search(r"With M=1, k=2 a prompt takes \d+(\.\d+)? s on average \(typically \d+ % off", said)
+    assert re.search(r"and 95 in 100 take less than \d+ s \(typically \d+ % off", said)
+    unstable = _words(dmoa("latency", scenario(("0.002", "0.05"))).out)
+    assert "UNSTABLE: device-0 is offered 4.8 seconds of work a second, so waits grow without bound." in unstable
+    assert "Scale all rates by less than 0.208 to bound them." in unstable
+
+
+def test_a_plan_says_what_to_run_first(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    out = dmoa("plan", scenario()).out
+    lines = [line.strip() for line in out.splitlines()]
+    run = next(line for line in lines if line.startswith("Run "))
+    assert re.fullmatch(r"Run M=\d, k=\d\.", run)
+    said = _words(out)
+    assert re.search(r"stable up to [\d.]+ prompts/s in all", said)
+    assert "Accuracy: Mitra, Kaswan, Ulukus (2024), arXiv:2412.21200, Table II" in said
+    assert "10 prompts, which means 10 to 13 points of standard error" in said
+
+
+def test_an_infeasible_plan_says_what_would_mend_it(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    for verb in ("plan", "optimise"):
+        answer = dmoa(verb, scenario(more="[constraints]\nmean_latency = 20.0\n"))
+        said = _words(answer.out)
+        assert answer.code == 3
+        assert "No configuration meets every limit." in said
+        assert re.search(r"Smallest change: move mean latency from 20\.0 s to 2\d\.\d s; then M=0, k=0 runs\.", said)
+        assert "A smaller load alone does not mend it: some limit fails even on idle devices." in said
+    overloaded = _words(dmoa("plan", scenario(("0.002", "0.05"))).out)
+    assert "UNSTABLE: busiest device-0 at 480.0 %" in overloaded
+    assert re.search(r"Or bring the load down to 79\.\d % of what it is; then M=0, k=0 meets the limits\.", overloaded)
+
+
+def test_nobody_sees_a_bar_in_a_pipe(process: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    answer = process("plan", scenario())
+    assert (answer.code, answer.err) == (0, "")
+    assert "\r" not in answer.out
+    assert max(map(len, answer.out.splitlines())) <= WIDEST
+
+
+@pytest.mark.parametrize("arguments", [("plan",), ("region", "--json"), ("--help",), ("schema", "plan")])
+def test_a_reader_who_leaves_is_no_fault(environment: dict[str, str], arguments: tuple[str, ...]) -> None:
+    """The pipe is closed before anything is written: exit code 0, not a word on standard error."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "dmoa_theory", *arguments],
+            env=environment,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [("region",), ("--help",)])
+def test_a_full_disk_is_said_in_a_line(environment: dict[str, str], arguments: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "dmoa_theory", *arguments],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "dmoa: standard output: no space left on device\n")
+
+
+def test_an_interrupt_ends_in_a_line(environment: dict[str, str], tmp_path: Path) -> None:
+    """Ctrl-C while a verb works: one line, exit code 130."""
+    fifo = tmp_path / "slow.toml"
+    os.mkfifo(fifo)  # reading the scenario waits for a writer
+    with subprocess.Popen(
+        [sys.executable, "-m", "dmoa_theory", "region", str(fifo)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        writer = os.open(fifo, os.O_WRONLY)  # returns when the command has opened the file to read it
+        time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+        os.close(writer)
+    assert (running.returncode, out, err) == (130, "", "dmoa: interrupted\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_every_sign_gets_its_report(
+    environment: dict[str, str], scenario: Callable[..., Path], encoding: str
+) -> None:
+    path = scenario(("n = 4", 'n = 4\nnames = ["α", "é", "c", "d"]'))
+    for options in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "dmoa_theory", "plan", str(path), *options],
+            env={**environment, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        if options:
+            import json
+
+            assert json.loads(done.stdout.decode(encoding))["region"]["names"] == ["α", "é", "c", "d"]
+
+
+def test_a_closed_standard_output_is_no_fault(environment: dict[str, str]) -> None:
+    command = f'"{sys.executable}" -m dmoa_theory region >&-'
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
