@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dmoa_theory.delay.expected_error import ErrorBand
-from dmoa_theory.delay.latency import LatencyEstimate
+from dmoa_theory.delay.latency_estimate import LatencyEstimate
 from dmoa_theory.model.service import MeasuredServiceTime
 from dmoa_theory.model.system import System
 from dmoa_theory.model.units import show_bytes

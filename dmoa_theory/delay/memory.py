@@ -26,7 +26,7 @@ class DeviceMemory:
     quantile: FloatArray
 
 
-def quantile_of_jobs(load: FloatArray, mean_jobs: FloatArray, overflow_probability: float) -> FloatArray:
+def quantile_of_jobs(load: FloatArray, mean_jobs: FloatArray, overflow_probability: float | FloatArray) -> FloatArray:
     """Approximation (exact for M/M/1): the number of jobs at a device that is exceeded with a given probability at most.
 
     ``P(N > m) = load (1 - load / mean_jobs)^m``, which has the right chance of an empty device and the right mean.
@@ -35,7 +35,7 @@ def quantile_of_jobs(load: FloatArray, mean_jobs: FloatArray, overflow_probabili
     ----------
     load, mean_jobs : ndarray, shape (n,)
         Utilisation below one, and time-average number of jobs at the device (at least the load).
-    overflow_probability : float
+    overflow_probability : float or ndarray, shape (n,)
 
     Examples
     --------
@@ -72,7 +72,6 @@ def device_memory(system: System, work: WorkMoments, mean_jobs: FloatArray, user
     if system.footprint is None:
         return None
     n = system.n_devices
-    epsilon = system.constraints.overflow_probability
     _, k, _ = system.moa.per_user(n)
     flows = list(stage_flows(system))
     footprints = [system.footprint.for_k(flow.k) for flow in flows]
@@ -95,8 +94,10 @@ def device_memory(system: System, work: WorkMoments, mean_jobs: FloatArray, user
     flying = np.where(stable, in_flight, 0.0)
     per_job = np.divide(prompt_rate, work.jobs, out=np.zeros(n), where=work.jobs > 0)
     mean = weights + kv * context_now + waiting * per_job + flying * at_home
-    jobs = quantile_of_jobs(np.where(stable, work.load, 0.0), np.where(stable, mean_jobs, 0.0), epsilon)
+    # The queue and the queries at home may each overflow: by the union bound, half the probability each is safe.
+    overflow = system.constraints.overflow_probability * np.where(flying > 0, 0.5, 1.0)
+    jobs = quantile_of_jobs(np.where(stable, work.load, 0.0), np.where(stable, mean_jobs, 0.0), overflow)
     # queries in flight: geometric from zero with the same mean, which is the law above at load = mean / (1 + mean)
-    queries = quantile_of_jobs(flying / (1 + flying), flying, epsilon)
+    queries = quantile_of_jobs(flying / (1 + flying), flying, overflow)
     quantile = weights + kv * context_most + np.maximum(jobs - 1, 0.0) * prompt_most + queries * at_home
     return DeviceMemory(np.where(stable, mean, np.inf), np.where(stable, quantile, np.inf))

@@ -22,8 +22,6 @@ from dmoa_theory.model.checks import FloatArray
 __all__ = ["coin_chances", "head_counts", "inclusion_from_coins", "weights_from_inclusion"]
 
 _TOLERANCE = 1e-12
-#: Rounds of the simple iteration before Newton's, which costs ``d`` times as much; neighbours up to which it is affordable.
-_PATIENCE, _SMALL = 30, 128
 
 
 def coin_chances(weights: FloatArray, k: int) -> FloatArray:
@@ -141,20 +139,6 @@ def inclusion_from_coins(chances: FloatArray, k: int) -> FloatArray:
     return joint / head_counts(chances, k)[..., k : k + 1]
 
 
-def _newton_step(weights: FloatArray, target: FloatArray, reached: FloatArray, k: int) -> FloatArray:
-    """Change of the log weights towards the target: Newton's step, no longer than 1 in any weight.
-
-    The derivative of ``pi_i`` by ``log w_j`` is the covariance of the two choices, ``pi_i (pi_j|i - pi_j)``.
-    """
-    d = weights.size
-    others = np.array([np.delete(np.arange(d), i) for i in range(d)])
-    given = np.eye(d)  # entry (i, j): the chance of j when i is chosen, a draw of k - 1 from the others
-    np.put_along_axis(given, others, inclusion_from_coins(coin_chances(weights[others], k - 1), k - 1), axis=1)
-    covariance = reached[:, None] * (given - reached)
-    step: FloatArray = np.linalg.lstsq(covariance, target - reached)[0]  # its rows sum to zero: only ratios matter
-    return step / max(1.0, float(np.abs(step).max()))
-
-
 def weights_from_inclusion(inclusion: FloatArray, *, field: str = "selection", tolerance: float = 1e-11) -> FloatArray:
     """Exact (to ``tolerance``): weights whose conditional-Poisson law has the given inclusion probabilities.
 
@@ -199,14 +183,11 @@ def weights_from_inclusion(inclusion: FloatArray, *, field: str = "selection", t
         return weights
     free = _odds(inclusion[between])
     target = coin_chances(free, left)
-    for step in range(10_000):
+    for _ in range(10_000):
         reached = inclusion_from_coins(coin_chances(free, left), left)
         if np.abs(reached - target).max() < tolerance:
             break
-        if step >= _PATIENCE and target.size <= _SMALL:
-            free = free * np.exp(_newton_step(free, target, reached, left))
-        else:
-            free = free * (_odds(target) / _odds(reached)) ** (2 / 3)
+        free = free * (_odds(target) / _odds(reached)) ** (2 / 3)
     else:
         raise InputError(field, "probabilities very close to 0 or 1", "probabilities that a choice of k neighbours can meet")
     weights[between] = free

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dmoa_theory.delay.latency import LatencyEstimate, latency
+from dmoa_theory.delay.latency import latency
+from dmoa_theory.delay.latency_estimate import LatencyEstimate
 from dmoa_theory.model.system import System
 from dmoa_theory.optimisation.choose import Decision, optimise
 from dmoa_theory.results import Result, Source, Table

@@ -16,7 +16,7 @@ from dmoa_theory.quantities import show_seconds, time_unit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from dmoa_theory.delay.latency import LatencyEstimate
+    from dmoa_theory.delay.latency_estimate import LatencyEstimate
     from dmoa_theory.model.checks import FloatArray
 
 __all__ = ["plot_latency"]

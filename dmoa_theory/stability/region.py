@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import BoolArray, FloatArray, IntArray, read_only
-from dmoa_theory.model.service import Stage
 from dmoa_theory.model.system import System
 from dmoa_theory.quantities import show_rate, show_share
 from dmoa_theory.results import Result, Source, Table
+from dmoa_theory.stability.critical_rates import critical_rates, unit_loads
 from dmoa_theory.stability.guarantee import Guarantee, stability_guarantee
 from dmoa_theory.stability.loads import utilisation
 from dmoa_theory.stability.polytope import section_corners, vertices, volume
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Bottleneck", "RegionSection", "StabilityRegion", "stability_region"]
 
 _SHOWN = 12
-_BLOCK = 2**17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +113,7 @@ class StabilityRegion(Result):
         from scipy import sparse
 
         system = self.system
-        own, on_link = _unit_loads(system)
+        own, on_link = unit_loads(system)
         return sparse.csr_array(system.network.matrix(on_link).T + sparse.diags_array(own, format="csr"))
 
     def contains(self, rates: FloatArray) -> BoolArray | bool:
@@ -277,90 +275,5 @@ def stability_region(system: System) -> StabilityRegion:
         slack=read_only(slack),
         bottleneck=Bottleneck(device=busiest, name=system.network.name(busiest), utilisation=float(load[busiest])),
         critical_scale=1 / float(load[busiest]),
-        critical_rate=read_only(_critical_rates(system, slack)),
+        critical_rate=read_only(critical_rates(system, slack)),
     )
-
-
-def _work_per_visit(system: System) -> tuple[FloatArray, list[tuple[FloatArray, IntArray, bool]]]:
-    """Work at home per prompt of each user, shape (n,), and for each group of users the work that being asked brings.
-
-    The latter: seconds of work at each device per prompt and unit of inclusion probability, shape (n,); the users; whether
-    they ask anybody.
-    """
-    n = system.n_devices
-    own = np.zeros(n)
-    asked = []
-    for group in system.groups():
-        mean = np.broadcast_to(system.service.for_k(group.k).mean, (n, len(Stage)))
-        layers = mean[:, Stage.FIRST] + max(group.M - 1, 0) * mean[:, Stage.LATER]
-        own[group.users] = (layers + (group.M > 0) * mean[:, Stage.AGGREGATE])[group.users]
-        asked.append((layers, group.users, group.M > 0 and group.k > 0))
-    return own, asked
-
-
-def _unit_loads(system: System) -> tuple[FloatArray, FloatArray]:
-    """Load per unit rate: of each user on its own device, shape (n,), and over each link, shape (n_links,); seconds."""
-    own, asked = _work_per_visit(system)
-    on_link = np.zeros(system.network.n_links)
-    sources = system.network.link_sources()
-    for layers, users, asks in asked:
-        if asks:
-            member = np.zeros(system.n_devices, dtype=bool)
-            member[users] = True
-            on_link = np.where(member[sources], layers[system.network.indices], on_link)
-    return own, on_link * system.inclusion()
-
-
-def _critical_rates(system: System, slack: FloatArray) -> FloatArray:
-    """Each user's largest rate, the others fixed: ``lambda_u + min_j slack_j / a_ju`` over the devices that it loads."""
-    own, asked = _work_per_visit(system)
-    headroom = np.divide(slack, own, out=np.full(own.size, -np.inf), where=own > 0)
-    for layers, users, asks in asked:
-        if asks:
-            headroom[users] = np.minimum(headroom[users], _least_over_neighbours(system, slack / layers, users))
-    rate = np.maximum(system.rates + headroom, 0.0)
-    return np.where(system.can_ask() & _touches_all(system, slack <= 0), rate, 0.0)
-
-
-def _least_over_neighbours(system: System, room: FloatArray, users: IntArray) -> FloatArray:
-    """Smallest ``room_j / pi_uj`` over the neighbours of each user; shape (n_users,).
-
-    Links are walked in blocks that fit the processor's cache: on large networks fresh memory costs more than arithmetic.
-    """
-    network, degree = system.network, system.network.out_degree
-    least = np.full(system.n_devices, np.inf)
-    inclusion = None if system.moa.is_uniform else system.inclusion()
-    buffer = np.empty(min(network.n_links, _BLOCK + int(degree.max())))
-    for start, stop in _blocks(network.indptr):
-        links = slice(int(network.indptr[start]), int(network.indptr[stop]))
-        # mode "clip" writes straight into the buffer; the indices are known to be in range
-        value = np.take(room, network.indices[links], out=buffer[: links.stop - links.start], mode="clip")
-        if inclusion is not None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                value = np.where(inclusion[links] > 0, value / inclusion[links], np.inf)
-        rows = start + np.flatnonzero(degree[start:stop])  # an empty row has no first link to start from
-        if rows.size:
-            least[rows] = np.minimum.reduceat(value, network.indptr[rows] - links.start)
-    if inclusion is not None:
-        return least[users]
-    _, k, _ = system.moa.per_user(system.n_devices)
-    return least[users] * (degree[users] / k[users])
-
-
-def _blocks(indptr: IntArray) -> list[tuple[int, int]]:
-    """Ranges of rows that hold about ``_BLOCK`` links each."""
-    n = indptr.size - 1
-    cuts = np.searchsorted(indptr, np.arange(_BLOCK, int(indptr[-1]), _BLOCK))
-    edges = np.unique(np.concatenate(([0], cuts, [n]))).tolist()
-    return list(pairwise(edges))
-
-
-def _touches_all(system: System, overloaded: BoolArray) -> BoolArray:
-    """Users who load every critical or overloaded device, whose smaller rate could mend all; everybody if there is none."""
-    count = int(overloaded.sum())
-    if count == 0:
-        return np.ones(system.n_devices, dtype=bool)
-    hit = overloaded[system.network.indices] & (system.inclusion() > 0)
-    before = np.concatenate(([0], np.cumsum(hit)))
-    touched = before[system.network.indptr[1:]] - before[system.network.indptr[:-1]] + overloaded
-    return np.asarray(touched == count)

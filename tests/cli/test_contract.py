@@ -12,7 +12,9 @@ import pytest
 from dmoa_theory import __version__
 from dmoa_theory.cli import VERBS
 
-BYTES_OF = "weights = 8e9\nkv_bytes_per_token = 1e5\ncontext_tokens = 2048\nbytes_per_prompt = 4096\nbytes_per_response = 1024\n"
+BYTES_OF = (
+    "weights = 8e9\nkv_bytes_per_token = 1e5\ncontext_tokens = 2048\nbytes_per_prompt = 4096\nbytes_per_response = 1024\n"
+)
 MEMORY = f"[memory]\n{BYTES_OF}"
 MEASURED = (
     "mean = 24.0",
@@ -74,6 +76,14 @@ def test_json_keeps_its_schema(dmoa: Callable[..., Any], case: tuple[Path, bool,
         assert set(document["bottleneck"]) >= {"device", "utilisation"}
         assert set(document["guarantee"]) == {"verdict", "theorem", "certified_scale"}
     assert dmoa(verb, path, "--json").out == answer.out
+
+
+@pytest.mark.parametrize("verb", KEYS)
+def test_the_schema_asks_for_every_key(dmoa: Callable[..., Any], verb: str) -> None:
+    schema = dmoa("schema", verb).json
+    assert {"schema", "version", "source"} | KEYS[verb] <= set(schema["required"])
+    assert set(schema["required"]) == set(schema["properties"])
+    assert schema["additionalProperties"] is False
 
 
 def test_what_is_unbounded_is_null_with_a_reason(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:

@@ -79,9 +79,7 @@ def test_loads_are_those_of_queries_sent_one_by_one(weighted: bool) -> None:
     rng = np.random.default_rng(7 + weighted)
     for _ in range(100):
         system = random_system(rng, weighted=weighted)
-        flow = sum(
-            system.rates[u] * jobs_of_a_prompt(system, u) for u in range(system.n_devices) if system.rates[u] > 0
-        )
+        flow = sum(system.rates[u] * jobs_of_a_prompt(system, u) for u in range(system.n_devices) if system.rates[u] > 0)
         service = system.service
         np.testing.assert_allclose(job_rates(system), flow.sum(axis=1), rtol=1e-12, atol=1e-14)
         np.testing.assert_allclose(utilisation(system), (flow * service.mean).sum(axis=1), rtol=1e-12, atol=1e-14)

@@ -246,6 +246,9 @@ def test_section_corners_with_ties_and_collinear_rows() -> None:
     corners, binding = section_corners(np.array([2.0, 4.0]), np.array([1.0, 2.0]), np.array([1.0, 4.0]))
     assert corners.tolist() == [[0, 0], [0.5, 0], [0, 1]]
     assert binding.tolist() == [0]
+    corners, binding = section_corners(np.array([0.5, 1.0]), np.array([1.0, 1.0]), np.ones(2))  # they meet on an axis
+    assert corners.tolist() == [[0, 0], [1, 0], [0, 1]]
+    assert binding.tolist() == [1]
     assert section_corners(first, second, np.array([1.0, 1, 1, 1, 1, 0]))[0].size == 0
 
 

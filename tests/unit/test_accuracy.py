@@ -118,3 +118,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "bytes.csv").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"bytes\.csv: cannot be read as UTF-8 text$"):
         read_accuracy(str(tmp_path / "bytes.csv"))
+
+
+def test_a_value_of_one_is_everything_not_one_percent(table: Callable[[str], AccuracyTable]) -> None:
+    assert table("M,k,value,n_eval\n0,0,1,100\n1,1,0,100\n").entry(0, 0).accuracy == 1

@@ -8,7 +8,7 @@ import pytest
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.units import parse_byte_rate, parse_bytes, show_bytes
-from dmoa_theory.results import show_rate, show_seconds, show_share
+from dmoa_theory.quantities import show_rate, show_seconds, show_share
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,23 @@ def test_amounts(text: object, amount: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["24", "GiB", "", "24 GiBs", "-1 GiB", "1,5 GiB", "1 GiB/s", "1e400 GiB", "nan GiB", -1, math.nan, math.inf, True, None, []],
+    [
+        "24",
+        "GiB",
+        "",
+        "24 GiBs",
+        "-1 GiB",
+        "1,5 GiB",
+        "1 GiB/s",
+        "1e400 GiB",
+        "nan GiB",
+        -1,
+        math.nan,
+        math.inf,
+        True,
+        None,
+        [],
+    ],
 )
 def test_what_is_no_amount(text: object) -> None:
     with pytest.raises(InputError, match=r'^memory = .*: bytes as a number, or text such as "24 GiB" \(units: B, kB, '):
