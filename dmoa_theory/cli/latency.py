@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import console, folder, print_json, print_table, progress, write_csv, write_json
+from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv, write_json
 from dmoa_theory.delay.latency import latency as estimate_latency
 
 __all__ = ["latency"]
@@ -37,9 +37,8 @@ def latency(scenario: Path | None = None, /, *, options: Options = Options()) ->
         from dmoa_theory.cli.report import headline, latency_lines
 
         out_console = console()
-        out_console.print(headline(system), markup=False)
+        print_lines(out_console, headline(system))
         print_table(out_console, result.table())
         print_table(out_console, result.device_table())
-        for line in latency_lines(result):
-            out_console.print(line, markup=False)
+        print_lines(out_console, latency_lines(result))
     return 0 if result.stable else 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import console, folder, print_json, print_table, progress, write_csv, write_json
+from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv, write_json
 from dmoa_theory.optimisation.choose import optimise as choose
 
 __all__ = ["optimise"]
@@ -36,8 +36,7 @@ def optimise(scenario: Path | None = None, /, *, options: Options = Options()) -
         from dmoa_theory.cli.report import decision_lines, headline
 
         out_console = console()
-        out_console.print(headline(system), markup=False)
+        print_lines(out_console, headline(system))
         print_table(out_console, result.table())
-        for line in decision_lines(result):
-            out_console.print(line, markup=False)
+        print_lines(out_console, decision_lines(result))
     return 0 if result.feasible else 3

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
     from dmoa_theory.results import Result, Table
 
-__all__ = ["console", "folder", "print_json", "print_table", "progress", "write_csv", "write_json", "write_text"]
+__all__ = ["console", "folder", "print_json", "print_lines", "print_table", "progress", "write_csv", "write_json", "write_text"]
 
 _REPORT_WIDTH = 110
+# The blank between a figure and what it counts.
+_FIGURE = re.compile(r"(?<=[0-9,=]) (?=(?:%|±|s|ms|h|k=\d|[KMGT]iB|points|times|per|prompts)\b|%|±)|(?<=±) (?=\d)|(?<=per) ")
 
 
 def console() -> Console:
@@ -32,6 +36,15 @@ def console() -> Console:
             raise BrokenPipeError  # to be dealt with where every verb ends
 
     return Console(highlight=False, soft_wrap=False) if sys.stdout.isatty() else Console(highlight=False, width=_REPORT_WIDTH)
+
+
+def print_lines(out: Console, lines: Iterable[str]) -> None:
+    """Sentences, wrapped with a hanging indent; a figure is never parted from its unit."""
+    for line in lines:
+        indent = " " * (len(line) - len(line.lstrip()))
+        whole = _FIGURE.sub("\u00a0", line.strip())
+        wrapped = textwrap.wrap(whole, out.width, initial_indent=indent, subsequent_indent=indent + "  ")
+        out.print("\n".join(wrapped).replace("\u00a0", " "), markup=False)
 
 
 def json_text(document: dict[str, Any], encoding: str = "utf-8") -> str:

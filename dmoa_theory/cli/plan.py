@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import console, folder, print_json, print_table, progress, write_csv, write_json
+from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv, write_json
 from dmoa_theory.optimisation.plan import Plan, make_plan
 
 __all__ = ["plan"]
@@ -29,19 +29,17 @@ def plan(scenario: Path | None = None, /, *, options: Options = Options()) -> in
         from dmoa_theory.cli.report import headline, plan_lines
 
         out = console()
-        out.print(headline(system), markup=False)
+        print_lines(out, headline(system))
         out.print()
-        for line in plan_lines(result):
-            out.print(line, markup=False)
+        print_lines(out, plan_lines(result))
         out.print()
         print_table(out, result.table())
         shown = result.settled or result.region
         print_table(out, shown.table())
         if written:
-            out.print(f"Written to {options.out}: {', '.join(written)}.", markup=False)
-        out.print(
-            "Next: dmoa region, dmoa latency or dmoa optimise with the same scenario say more; dmoa init writes one.",
-            markup=False,
+            print_lines(out, [f"Written to {options.out}: {', '.join(written)}."])
+        print_lines(
+            out, ["Next: dmoa region, latency or optimise with the same scenario say more; dmoa init writes a scenario."]
         )
     return 0 if result.decision.feasible else 3
 

@@ -9,7 +9,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import console, folder, print_json, print_table, write_csv, write_json
+from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, write_csv, write_json
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.system import System
 from dmoa_theory.stability.region import StabilityRegion, stability_region
@@ -42,10 +42,9 @@ def region(
         from dmoa_theory.cli.report import headline, region_lines
 
         out = console()
-        out.print(headline(system), markup=False)
+        print_lines(out, headline(system))
         print_table(out, result.table())
-        for line in region_lines(result):
-            out.print(line, markup=False)
+        print_lines(out, region_lines(result))
     return 0 if result.stable else 3
 
 

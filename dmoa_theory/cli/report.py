@@ -8,7 +8,7 @@ import numpy as np
 
 from dmoa_theory.delay.expected_error import ErrorBand
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
-from dmoa_theory.model.service import MeasuredServiceTime
+from dmoa_theory.model.service import MeasuredServiceTime, Stage
 from dmoa_theory.model.system import System
 from dmoa_theory.model.units import show_bytes
 from dmoa_theory.optimisation.candidates import LIMITS, Candidate
@@ -21,21 +21,21 @@ from dmoa_theory.stability.region import StabilityRegion
 __all__ = ["decision_lines", "headline", "latency_lines", "plan_lines", "region_lines"]
 
 
-def headline(system: System) -> str:
-    """What is being looked at: title, network, load, service, configuration."""
-    service = system.service
-    if isinstance(service, MeasuredServiceTime):
-        timing = "measured: " + "; ".join(dict.fromkeys(profile.describe() for profile in service.profiles))
+def headline(system: System) -> Iterator[str]:
+    """What is being looked at: title, network, load, service."""
+    rates, network = system.rates, system.network
+    users = int((rates > 0).sum())
+    yield system.title
+    yield f"  network: {network.description}; {users} of {rates.size} with users, {show_rate(float(rates.sum()))} in all"
+    ks = sorted({group.k for group in system.groups()})
+    means = system.service.for_k(ks[-1]).mean[:, Stage.FIRST]
+    low, high = show_seconds(float(means.min())), show_seconds(float(means.max()))
+    span = low if low == high else f"{low} to {high}"
+    if isinstance(system.service, MeasuredServiceTime):
+        profiles = "; ".join(dict.fromkeys(profile.describe() for profile in system.service.profiles))
+        yield f"  service: {span} a first-layer inference, as measured with {profiles}"
     else:
-        low, high = float(service.mean[:, 0].min()), float(service.mean[:, 0].max())
-        timing = (
-            f"{show_seconds(low)} an inference" if low == high else f"{show_seconds(low)} to {show_seconds(high)} an inference"
-        )
-    rates = system.rates
-    return (
-        f"{system.title}: {system.network.description}, {int((rates > 0).sum())} of {rates.size} devices with users, "
-        f"{show_rate(float(rates.sum()))} in all\nservice {timing}"
-    )
+        yield f"  service: {span} a first-layer inference"
 
 
 def _configuration(system: System) -> str:
@@ -148,6 +148,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if picked is not None and plan.settled is not None:
         yield f"Run {picked.name}."
         yield from (f"  {line}" for line in _promises(plan, picked))
+    elif not plan.region.stable:
+        yield from region_lines(plan.region)
     yield from decision_lines(plan.decision)
 
 
@@ -156,8 +158,11 @@ def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
     region, system = plan.settled, plan.settled.system
     total = float(system.rates.sum())
     most = total * region.critical_scale
+    guarantee = region.guarantee
+    proved = guarantee.verdict is Verdict.PROVED and guarantee.certified_scale >= region.critical_scale * (1 - 1e-9)
+    word = "provably stable" if proved else "stable"
     yield (
-        f"stable up to {most:.3g} prompts/s in all ({show_rate(most)}), {region.critical_scale:.3g} times the load; "
+        f"{word} up to {most:.3g} prompts/s in all ({show_rate(most)}), {region.critical_scale:.3g} times the load; "
         f"{region.bottleneck.name} gives way first, now at {show_share(region.bottleneck.utilisation)}"
     )
     yield f"mean latency {show_seconds(picked.mean_latency)} ({_within(picked.mean_error)})"

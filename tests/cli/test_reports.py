@@ -43,8 +43,8 @@ def test_reports_keep_to_the_page(dmoa: Callable[..., Any], scenario: Callable[.
 
 def test_a_stable_region(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
     said = _words(dmoa("region", scenario(("24.0", "[24.0, 31.0, 28.0, 40.0]"))).out)
-    assert "four desks: complete graph of 4 devices, 4 of 4 devices with users, 28.8 per hour in all" in said
-    assert "service 24.0 s to 40.0 s an inference" in said
+    assert "four desks network: complete graph of 4 devices; 4 of 4 with users, 28.8 per hour in all" in said
+    assert "service: 24.0 s to 40.0 s a first-layer inference" in said
     assert "With M=1, k=2 every queue stays bounded; the busiest device is device-3, at 32.0 %." in said
     assert "All rates may grow up to 3.12 times; then device-3 gives way first." in said
     assert "Proved sufficient: one layer at most: load below one suffices." in said
