@@ -65,7 +65,8 @@ def region_lines(region: StabilityRegion) -> Iterator[str]:
     if guarantee.verdict is Verdict.PROVED:
         yield f"Proved sufficient: {guarantee.theorem}."
     elif guarantee.verdict is Verdict.CONJECTURED:
-        yield f"Not proved: {guarantee.theorem}; proved up to {guarantee.certified_scale:.3g} times this load."
+        reach = f"; proved up to {guarantee.certified_scale:.3g} times this load" if guarantee.certified_scale > 0 else ""
+        yield f"Not proved: {guarantee.theorem}{reach}."
     yield from _wary(region.system.warnings())
 
 

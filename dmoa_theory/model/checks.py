@@ -82,7 +82,7 @@ def non_negative(
     if bounded:
         beyond = (array > LARGEST) | ((array > 0) & (array < SMALLEST))
         _refuse(beyond, field, array, scalar, f"{what}, from {SMALLEST:g} to {LARGEST:g}")
-    return read_only(np.ascontiguousarray(array, dtype=np.float64))
+    return read_only(np.array(array, dtype=np.float64))  # a copy: the caller may go on writing into its own
 
 
 def positive(
@@ -100,4 +100,4 @@ def counts(field: str, value: IntLike, n: int, *, low: int = 0) -> IntArray:
     array, scalar = _numbers(field, value, n, what)
     _refuse(~(np.isfinite(array) & (array >= low) & (np.floor(array) == array)), field, array, scalar, what)
     _refuse(array > MOST, field, array, scalar, f"a whole number from {low} to {MOST}")
-    return read_only(np.ascontiguousarray(array, dtype=np.int64))
+    return read_only(np.array(array, dtype=np.int64))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.checks import FloatArray, IntArray, IntLike, counts, read_only
+from dmoa_theory.model.checks import FloatArray, IntArray, IntLike, counts, owned
 
 __all__ = ["MoA"]
 
@@ -61,7 +61,7 @@ class MoA:
             weight = np.asarray(self.selection_weight, dtype=np.float64)
             if weight.ndim != 1 or np.isnan(weight).any() or (weight < 0).any():
                 raise InputError("selection", "a weight below 0 or not a number", "one weight a link, 0 or more")
-            object.__setattr__(self, "selection_weight", read_only(weight))
+            object.__setattr__(self, "selection_weight", owned(weight))
 
     @property
     def is_uniform(self) -> bool:

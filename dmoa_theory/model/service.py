@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.checks import FloatArray, FloatLike, non_negative, positive, read_only
+from dmoa_theory.model.checks import FloatArray, FloatLike, non_negative, owned, positive
 
 if TYPE_CHECKING:
     from dmoa_theory.model.profile import Profile, ServiceFit
@@ -84,10 +84,10 @@ class ServiceTime:
         if fixed is not None and (scv != fixed).any():
             raise InputError("scv", scv[scv != fixed][0].item(), f'{fixed:g} for the law "{law.value}", or another law')
         error = np.zeros(()) if self.mean_error is None else np.asarray(self.mean_error, dtype=np.float64)
-        object.__setattr__(self, "mean", read_only(np.column_stack(columns)))
-        object.__setattr__(self, "scv", read_only(scv))
+        object.__setattr__(self, "mean", owned(np.column_stack(columns)))
+        object.__setattr__(self, "scv", owned(scv.copy()))
         object.__setattr__(self, "law", law)
-        object.__setattr__(self, "mean_error", read_only(np.broadcast_to(error, mean.shape)))
+        object.__setattr__(self, "mean_error", owned(np.broadcast_to(error, mean.shape).copy()))
 
     @classmethod
     def from_law(
