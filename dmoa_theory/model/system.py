@@ -32,6 +32,13 @@ class UserGroup(NamedTuple):
     quorum: int
     users: IntArray
 
+    @property
+    def rows(self) -> IntArray | slice:
+        """What picks the users out of an array of all devices: a slice, which copies nothing, when they stand in one row."""
+        if self.users.size and self.users[-1] - self.users[0] + 1 == self.users.size:
+            return slice(int(self.users[0]), int(self.users[-1]) + 1)
+        return self.users
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class System:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dmoa_theory.model.checks import BoolArray, FloatArray, IntArray
 from dmoa_theory.model.service import Stage
-from dmoa_theory.model.system import System
+from dmoa_theory.model.system import System, UserGroup
 
 __all__ = ["critical_rates", "unit_loads"]
 
@@ -16,11 +16,10 @@ __all__ = ["critical_rates", "unit_loads"]
 _BLOCK = 2**17
 
 
-def _work_per_visit(system: System) -> tuple[FloatArray, list[tuple[FloatArray, IntArray, bool]]]:
-    """Work at home per prompt of each user, shape (n,), and for each group of users the work that being asked brings.
+def _work_per_visit(system: System) -> tuple[FloatArray, list[tuple[FloatArray, UserGroup]]]:
+    """Work at home per prompt of each user, shape (n,), and for each group that asks anybody the work that its asking brings.
 
-    The latter: seconds of work at each device per prompt and unit of inclusion probability, shape (n,); the users; whether
-    they ask anybody.
+    The latter in seconds of work at each device per prompt and unit of inclusion probability, shape (n,).
     """
     n = system.n_devices
     own = np.zeros(n)
@@ -28,8 +27,9 @@ def _work_per_visit(system: System) -> tuple[FloatArray, list[tuple[FloatArray, 
     for group in system.groups():
         mean = np.broadcast_to(system.service.for_k(group.k).mean, (n, len(Stage)))
         layers = mean[:, Stage.FIRST] + max(group.M - 1, 0) * mean[:, Stage.LATER]
-        own[group.users] = (layers + (group.M > 0) * mean[:, Stage.AGGREGATE])[group.users]
-        asked.append((layers, group.users, group.M > 0 and group.k > 0))
+        own[group.rows] = (layers + (group.M > 0) * mean[:, Stage.AGGREGATE])[group.rows]
+        if group.M > 0 and group.k > 0:
+            asked.append((layers, group))
     return own, asked
 
 
@@ -38,11 +38,10 @@ def unit_loads(system: System) -> tuple[FloatArray, FloatArray]:
     own, asked = _work_per_visit(system)
     on_link = np.zeros(system.network.n_links)
     sources = system.network.link_sources()
-    for layers, users, asks in asked:
-        if asks:
-            member = np.zeros(system.n_devices, dtype=bool)
-            member[users] = True
-            on_link = np.where(member[sources], layers[system.network.indices], on_link)
+    for layers, group in asked:
+        member = np.zeros(system.n_devices, dtype=bool)
+        member[group.rows] = True
+        on_link = np.where(member[sources], layers[system.network.indices], on_link)
     return own, on_link * system.inclusion()
 
 
@@ -50,15 +49,15 @@ def critical_rates(system: System, slack: FloatArray) -> FloatArray:
     """Each user's largest rate, the others fixed: ``lambda_u + min_j slack_j / a_ju`` over the devices that it loads."""
     own, asked = _work_per_visit(system)
     headroom = np.divide(slack, own, out=np.full(own.size, -np.inf), where=own > 0)
-    for layers, users, asks in asked:
-        if asks:
-            headroom[users] = np.minimum(headroom[users], _least_over_neighbours(system, slack / layers, users))
+    for layers, group in asked:
+        users = group.rows
+        headroom[users] = np.minimum(headroom[users], _least_over_neighbours(system, slack / layers, group))
     rate = np.maximum(system.rates + headroom, 0.0)
     return np.where(system.can_ask() & _touches_all(system, slack <= 0), rate, 0.0)
 
 
-def _least_over_neighbours(system: System, room: FloatArray, users: IntArray) -> FloatArray:
-    """Smallest ``room_j / pi_uj`` over the neighbours of each user; shape (n_users,).
+def _least_over_neighbours(system: System, room: FloatArray, group: UserGroup) -> FloatArray:
+    """Smallest ``room_j / pi_uj`` over the neighbours of each user of a group; shape (n_users,).
 
     Links are walked in blocks that fit the processor's cache: on large networks fresh memory costs more than arithmetic.
     """
@@ -76,10 +75,8 @@ def _least_over_neighbours(system: System, room: FloatArray, users: IntArray) ->
         rows = start + np.flatnonzero(degree[start:stop])  # an empty row has no first link to start from
         if rows.size:
             least[rows] = np.minimum.reduceat(value, network.indptr[rows] - links.start)
-    if inclusion is not None:
-        return least[users]
-    _, k, _ = system.moa.per_user(system.n_devices)
-    return least[users] * (degree[users] / k[users])
+    mine = least[group.rows]
+    return mine if inclusion is not None else mine * (degree[group.rows] / group.k)
 
 
 def _blocks(indptr: IntArray) -> list[tuple[int, int]]:

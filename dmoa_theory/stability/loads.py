@@ -73,12 +73,13 @@ def stage_flows(system: System) -> Iterator[StageFlow]:
         first, later, home = np.zeros(n), np.zeros(n), np.zeros(n)
         bare = np.zeros(n)
         for group in batch:
-            own = rates[group.users]
+            users = group.rows
+            own = rates[users]
             if group.M == 0:
-                bare[group.users] = own
+                bare[users] = own
             else:
-                first[group.users] = home[group.users] = own
-                later[group.users] = own * (group.M - 1)
+                first[users] = home[users] = own
+                later[users] = own * (group.M - 1)
         spread_first = _spread(system, first)
         repeats = {group.M - 1 for group in batch if group.M > 0}
         spread_later = spread_first * repeats.pop() if len(repeats) == 1 else _spread(system, later)
