@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dmoa_theory.model.system import System
     from dmoa_theory.model.topologies import build_topology
     from dmoa_theory.optimisation.choose import optimise
+    from dmoa_theory.optimisation.plan import make_plan
     from dmoa_theory.stability.region import stability_region
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "build_topology",
     "latency",
     "load_scenario",
+    "make_plan",
     "optimise",
     "stability_region",
 ]
@@ -53,6 +55,7 @@ _HOME = {
     "build_topology": "model.topologies",
     "latency": "delay.latency",
     "load_scenario": "model.scenario",
+    "make_plan": "optimisation.plan",
     "optimise": "optimisation.choose",
     "stability_region": "stability.region",
 }

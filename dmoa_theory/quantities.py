@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["rate_unit", "show_rate", "show_seconds", "show_share", "time_unit"]
+__all__ = ["rate_unit", "show_number", "show_rate", "show_seconds", "show_share", "time_unit"]
 
 
 def rate_unit(per_second: float) -> tuple[float, str]:
@@ -47,7 +47,19 @@ def show_rate(per_second: float) -> str:
     if per_second == 0:
         return "0"
     seconds, unit = rate_unit(per_second)
-    return f"{per_second * seconds:.3g} per {unit}"
+    return f"{show_number(per_second * seconds)} per {unit}"
+
+
+def show_number(value: float) -> str:
+    """A number to three digits, with separators instead of powers of ten.
+
+    Examples
+    --------
+    >>> show_number(81532.0), show_number(7.2), show_number(0.00181)
+    ('81,500', '7.2', '0.00181')
+    """
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 1000 else f"{rounded:g}"
 
 
 def show_seconds(seconds: float) -> str:

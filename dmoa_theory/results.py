@@ -89,12 +89,15 @@ class Result(ABC):
         head = {"schema": f"dmoa/{self.verb}/1", "version": __version__, "source": self.source.value}
         return {**head, **jsonable(self.payload())}
 
+    @abstractmethod
+    def records(self) -> list[dict[str, Any]]:
+        """One row a device, user or configuration: plain numbers, units in the names of the columns."""
+
     def to_frame(self) -> pd.DataFrame:
-        """The short table as a pandas frame of text."""
+        """The records as a pandas frame."""
         import pandas as pd
 
-        table = self.table()
-        return pd.DataFrame(list(table.rows), columns=list(table.heads))
+        return pd.DataFrame(self.records())
 
     def __repr__(self) -> str:
         """The short table."""

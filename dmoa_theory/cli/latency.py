@@ -28,8 +28,8 @@ def latency(scenario: Path | None = None, /, *, options: Options = Options()) ->
 
         out = folder(options.out)
         write_json(out / "latency.json", result)
-        write_csv(out / "latency.csv", result.table())
-        write_csv(out / "queues.csv", result.device_table())
+        write_csv(out / "latency.csv", result.records())
+        write_csv(out / "queues.csv", result.device_records())
         save(plot_latency(result), out / "latency.png")
     if options.json:
         print_json(result.to_dict())

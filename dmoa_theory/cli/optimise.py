@@ -28,7 +28,7 @@ def optimise(scenario: Path | None = None, /, *, options: Options = Options()) -
 
         out = folder(options.out)
         write_json(out / "optimise.json", result)
-        write_csv(out / "configurations.csv", result.table())
+        write_csv(out / "configurations.csv", result.records())
         save(plot_choice(result), out / "choice.png")
     if options.json:
         print_json(result.to_dict())

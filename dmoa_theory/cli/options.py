@@ -25,7 +25,11 @@ class Options:
 
     set: Annotated[
         list[str],
-        Parameter(name="--set", negative="", help='Override a value of the scenario, such as "moa.k=3"; may be given again.'),
+        Parameter(
+            name="--set",
+            negative="",
+            help='Override a value of the scenario, such as "moa.k=3"; may be given again. Paths are relative to it.',
+        ),
     ] = field(default_factory=list)
     json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")] = False
     out: Annotated[str | None, Parameter(name="--out", help="Folder for plots and tables; made if it is not there.")] = None

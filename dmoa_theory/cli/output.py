@@ -133,13 +133,13 @@ def write_json(path: Path, result: Result) -> None:
     write_text(path, json_text(result.to_dict()))
 
 
-def write_csv(path: Path, table: Table) -> None:
-    """A table as CSV."""
+def write_csv(path: Path, records: list[dict[str, Any]]) -> None:
+    """Records as CSV; an infinite number stands as inf."""
     import csv
     import io
 
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.heads)
-    writer.writerows(table.rows)
+    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
     write_text(path, text.getvalue())

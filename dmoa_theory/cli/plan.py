@@ -38,10 +38,18 @@ def plan(scenario: Path | None = None, /, *, options: Options = Options()) -> in
         print_table(out, shown.table())
         if written:
             print_lines(out, [f"Written to {options.out}: {', '.join(written)}."])
-        print_lines(
-            out, ["Next: dmoa region, latency or optimise with the same scenario say more; dmoa init writes a scenario."]
-        )
+        print_lines(out, [_next(result, scenario)])
     return 0 if result.decision.feasible else 3
+
+
+def _next(result: Plan, scenario: Path | None) -> str:
+    """What to type to see more of what was picked."""
+    picked = result.decision.recommended or result.decision.choice
+    file = f" {scenario}" if scenario is not None else ""
+    if picked is None:
+        return f"Next: dmoa region{file} says more of the loads."
+    chosen = f"{file} --set moa.M={picked.M} --set moa.k={picked.k}"
+    return f"Next: dmoa latency{chosen} (or region) says more" + ("." if file else "; dmoa init writes a scenario of your own.")
 
 
 def _write(result: Plan, out: Path) -> list[str]:
@@ -49,6 +57,6 @@ def _write(result: Plan, out: Path) -> list[str]:
     from dmoa_theory.plots.style import save
 
     write_json(out / "plan.json", result)
-    write_csv(out / "configurations.csv", result.table())
+    write_csv(out / "configurations.csv", result.records())
     save(plot_plan(result), out / "plan.png")
     return ["plan.png", "plan.json", "configurations.csv"]

@@ -74,8 +74,8 @@ def _write(result: StabilityRegion, pair: tuple[int, int] | None, out: Path) -> 
     from dmoa_theory.plots.style import save
 
     write_json(out / "region.json", result)
-    write_csv(out / "region.csv", result.table())
+    write_csv(out / "region.csv", result.records())
     save(plot_utilisation(result), out / "utilisation.png")
     save(plot_network(result), out / "network.png")
     if pair is not None:
-        save(plot_section(result.section(*pair)), out / "section.png")
+        save(plot_section(result.section(*pair), note=result.system.moa.label), out / "section.png")

@@ -8,13 +8,14 @@ import numpy as np
 
 from dmoa_theory.delay.expected_error import ErrorBand
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
+from dmoa_theory.model.profile import Profile
 from dmoa_theory.model.service import MeasuredServiceTime, Stage
 from dmoa_theory.model.system import System
 from dmoa_theory.model.units import show_bytes
 from dmoa_theory.optimisation.candidates import LIMITS, Candidate
 from dmoa_theory.optimisation.choose import Decision
 from dmoa_theory.optimisation.plan import Plan
-from dmoa_theory.quantities import show_rate, show_seconds, show_share
+from dmoa_theory.quantities import rate_unit, show_number, show_rate, show_seconds, show_share
 from dmoa_theory.stability.guarantee import Verdict
 from dmoa_theory.stability.region import StabilityRegion
 
@@ -32,15 +33,16 @@ def headline(system: System) -> Iterator[str]:
     low, high = show_seconds(float(means.min())), show_seconds(float(means.max()))
     span = low if low == high else f"{low} to {high}"
     if isinstance(system.service, MeasuredServiceTime):
-        profiles = "; ".join(dict.fromkeys(profile.describe() for profile in system.service.profiles))
-        yield f"  service: {span} a first-layer inference, as measured with {profiles}"
+        known = dict.fromkeys(_measurement(profile) for profile in system.service.profiles)
+        yield f"  service: {span} for a first-layer inference, measured: {'; '.join(known)}"
     else:
-        yield f"  service: {span} a first-layer inference"
+        yield f"  service: {span} for a first-layer inference"
 
 
-def _configuration(system: System) -> str:
-    M, k, _ = system.moa.per_user(system.n_devices)
-    return f"M={M[0]}, k={k[0]}" if system.moa.n_users is None else "the per-user (M, k)"
+def _measurement(profile: Profile) -> str:
+    weights = " with random weights" if profile.random_weights else ""
+    error = f"good to {100 * profile.fit.loo_median_rel_err:.0f} %"
+    return f"{profile.name}{weights}, {profile.backend} on {profile.hardware.cpu_model}, {error}"
 
 
 def _within(band: ErrorBand | None) -> str:
@@ -50,11 +52,11 @@ def _within(band: ErrorBand | None) -> str:
 def region_lines(region: StabilityRegion) -> Iterator[str]:
     """Whether the queues stay bounded, what gives way first, and why one may believe it."""
     busiest = region.bottleneck
-    configuration = _configuration(region.system)
+    configuration = region.system.moa.label
     if region.stable:
         load = show_share(busiest.utilisation)
         yield f"With {configuration} every queue stays bounded; the busiest device is {busiest.name}, at {load}."
-        yield f"All rates may grow up to {region.critical_scale:.3g} times; then {busiest.name} gives way first."
+        yield f"All rates may grow up to {show_number(region.critical_scale)} times; then {busiest.name} gives way first."
     else:
         over = busiest.utilisation - 1
         yield f"UNSTABLE with {configuration}: {busiest.name} is offered {busiest.utilisation:.3g} seconds of work a second."
@@ -79,7 +81,7 @@ def latency_lines(estimate: LatencyEstimate) -> Iterator[str]:
         yield f"UNSTABLE: {name} is offered {load:.3g} seconds of work a second, so waits grow without bound."
         yield f"Scale all rates by less than {1 / load:.3g} to bound them."
         return
-    configuration = _configuration(estimate.system)
+    configuration = estimate.system.moa.label
     yield f"With {configuration} a prompt takes {show_seconds(estimate.mean)} on average ({_within(errors.mean)})"
     yield f"and 95 in 100 take less than {show_seconds(estimate.p95)} ({_within(errors.p95)}). Errors seen on {errors.basis}."
     if estimate.memory is not None:
@@ -105,18 +107,22 @@ def decision_lines(decision: Decision) -> Iterator[str]:
         if recommended is not None:
             yield f"Recommended: {recommended.name}, because it {decision.why}."
         else:
-            yield f"Nothing can be recommended with a clear conscience: {decision.why}."
+            yield f"Nothing is recommended: {decision.why}."
         if recommended is None or (choice.M, choice.k) != (recommended.M, recommended.k):
             yield f"Most accurate as stated, within the limits: {choice.name} at {100 * choice.accuracy:.1f} %."
         runner_up = decision.runner_up
-        if runner_up is not None:
+        if runner_up is not None and runner_up is not recommended:
             gap = 100 * (choice.accuracy - runner_up.accuracy)
             yield f"Runner-up: {runner_up.name}, {gap:.1f} points behind {choice.name}."
         kept_out: dict[str, list[str]] = {}
         for c, violation in decision.binding:
             kept_out.setdefault(c.name, []).append(str(violation))
         if kept_out:
-            yield "What binds: " + "; ".join(f"{name} ({', '.join(reasons)})" for name, reasons in kept_out.items()) + "."
+            yield (
+                "What keeps more accurate ones out: "
+                + "; ".join(f"{name} ({', '.join(reasons)})" for name, reasons in kept_out.items())
+                + "."
+            )
         elif all(c.feasible for c in decision.candidates):
             yield "No limit binds: every configuration meets them all."
     impossible = [f"{c.name} ({c.impossible})" for c in decision.candidates if c.impossible]
@@ -138,7 +144,8 @@ def _mending(decision: Decision) -> Iterator[str]:
     if relaxation.load_scale is not None and relaxation.at_load is not None:
         at_load = relaxation.at_load
         share = show_share(relaxation.load_scale)
-        yield f"Or bring the load down to {share} of what it is; then {at_load.name} meets the limits."
+        start = "Or bring" if relaxation.configuration is not None else "Bring"
+        yield f"{start} the load down to {share} of what it is; then {at_load.name} meets the limits."
     elif relaxation.load_scale is None:
         yield "A smaller load alone does not mend it: some limit fails even on idle devices."
 
@@ -148,6 +155,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     picked = plan.decision.recommended or plan.decision.choice
     if picked is not None and plan.settled is not None:
         yield f"Run {picked.name}."
+        if picked.M == 0:
+            yield "  every device answers its own prompts alone: no mixture of agents"
         yield from (f"  {line}" for line in _promises(plan, picked))
     elif not plan.region.stable:
         yield from region_lines(plan.region)
@@ -162,12 +171,14 @@ def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
     guarantee = region.guarantee
     proved = guarantee.verdict is Verdict.PROVED and guarantee.certified_scale >= region.critical_scale * (1 - 1e-9)
     word = "provably stable" if proved else "stable"
+    rate = f"{most:.3g} prompts/s in all" + (f" ({show_rate(most)})" if rate_unit(most)[1] != "second" else "")
     yield (
-        f"{word} up to {most:.3g} prompts/s in all ({show_rate(most)}), {region.critical_scale:.3g} times the load; "
+        f"{word} up to {rate}, {show_number(region.critical_scale)} times the load; "
         f"{region.bottleneck.name} gives way first, now at {show_share(region.bottleneck.utilisation)}"
     )
     yield f"mean latency {show_seconds(picked.mean_latency)} ({_within(picked.mean_error)})"
     yield f"p95 latency {show_seconds(picked.p95_latency)} ({_within(picked.p95_error)})"
     if picked.memory_bytes is not None and np.isfinite(picked.memory_bytes):
-        yield f"memory {show_bytes(picked.memory_bytes)} a device"
-    yield f"accuracy {100 * picked.accuracy:.1f} ± {100 * picked.accuracy_error:.1f} % as published"
+        yield f"memory {show_bytes(picked.memory_bytes)} a device for weights, cache and queues"
+    table = plan.decision.accuracy.name
+    yield f"accuracy {100 * picked.accuracy:.1f} ± {100 * picked.accuracy_error:.1f} % as {table} states it"

@@ -76,7 +76,7 @@ def _stage_correlation(system: System, group: UserGroup, work: WorkMoments) -> F
     overlap = (1 + group.k**2 / degree) / (1 + group.k)
     load = np.minimum(work.load[group.users], 1.0)
     mean = work.load[group.users] / work.jobs[group.users]
-    scv = work.second[group.users] / work.jobs[group.users] / mean**2 - 1
+    scv = np.maximum(work.second[group.users] / work.jobs[group.users] / mean**2 - 1, 0.0)
     return np.minimum(1.0, 0.84 * load**0.59 * overlap / (1 + 0.05 * scv))
 
 

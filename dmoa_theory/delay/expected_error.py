@@ -28,12 +28,17 @@ class ErrorBand:
     largest: float
     bias: float
 
+    @property
+    def side(self) -> str:
+        """To which side estimates err: "too low" or "too high" for a bias of more than half the typical error, else "off"."""
+        return "off" if abs(self.bias) < self.typical / 2 else "too low" if self.bias < 0 else "too high"
+
     def __str__(self) -> str:
-        """In words; a bias of more than half the typical error says to which side."""
+        """In words."""
         if self.largest == 0:
             return "exact"
-        side = "off" if abs(self.bias) < self.typical / 2 else "too low" if self.bias < 0 else "too high"
-        return f"typically {100 * self.typical:.0f} % {side}, at worst {100 * self.largest:.0f} %"
+        side = self.side
+        return f"typically {100 * self.typical:.0f} % {side}, up to {100 * self.largest:.0f} % in simulations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +126,7 @@ def expected_error(*, load: float, scv: float, layers: int, quorum: bool, delays
         basis += f"; {' and '.join(beyond)} beyond all of them: the error may be larger"
     if layers == 0:
         bands["mean"] = ErrorBand(0.0, 0.0, 0.0)
-        basis = "M = 0 is an M/G/1 queue, whose mean is exact; percentiles: " + basis
+        basis += " (percentiles; with M = 0 the mean is exact)"
     return ExpectedError(**bands, basis=basis)
 
 

@@ -112,7 +112,7 @@ def _typical_scv(work: WorkMoments) -> float:
     """SCV of the service times that a device meets, averaged over the jobs of all devices."""
     used = work.jobs > 0
     mean, second = work.load[used] / work.jobs[used], work.second[used] / work.jobs[used]
-    return float(np.average(second / mean**2 - 1, weights=work.jobs[used]))
+    return max(0.0, float(np.average(second / mean**2 - 1, weights=work.jobs[used])))  # rounding may leave it below 0
 
 
 def _delays_matter(system: System, groups: list[UserGroup], work: WorkMoments) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dmoa_theory.delay.expected_error import ExpectedError
+from dmoa_theory.delay.expected_error import ErrorBand, ExpectedError
 from dmoa_theory.delay.memory import DeviceMemory
 from dmoa_theory.errors import UnstableSystemError
 from dmoa_theory.model.checks import FloatArray
@@ -105,6 +105,7 @@ class LatencyEstimate(Result):
         if memory is None:
             reasons.append("memory is null: the scenario has neither a [memory] section nor a measured profile")
         return {
+            "configuration": self.system.moa.to_dict(),
             "stable": self.stable,
             "mean": self.mean,
             **{name: getattr(self, name) for name in LEVELS},
@@ -128,12 +129,33 @@ class LatencyEstimate(Result):
         ]
         rows = [("all prompts", self.mean, self.p50, self.p95, self.p99), *by_user]
         error = self.expected_error
-        bands = [f"±{100 * band.typical:.0f} %" if band else "?" for band in (error.mean, error.p50, error.p95, error.p99)]
+        bands = [_short(band) for band in (error.mean, error.p50, error.p95, error.p99)]
         return Table(
-            f"latency (approximation){left_out}",
+            f"latency with {self.system.moa.label} (approximation){left_out}",
             ("prompts of", "mean", "median", "p95", "p99"),
             (*((name, *(show_seconds(x) for x in values)) for name, *values in rows), ("typical error", *bands)),
         )
+
+    def records(self) -> list[dict[str, Any]]:
+        """All prompts, then one row a user."""
+        active = np.flatnonzero(self.system.rates > 0).tolist()
+        overall = {"prompts_of": "all", "mean_s": self.mean, "p50_s": self.p50, "p95_s": self.p95, "p99_s": self.p99}
+        columns = {"mean_s": self.user_mean, "p50_s": self.user_p50, "p95_s": self.user_p95, "p99_s": self.user_p99}
+        by_user = [
+            {"prompts_of": self.system.network.name(u), **{name: float(column[u]) for name, column in columns.items()}}
+            for u in active
+        ]
+        return [overall, *by_user]
+
+    def device_records(self) -> list[dict[str, Any]]:
+        """One row a device: plain numbers, units in the names of the columns."""
+        columns = {"utilisation": self.utilisation, "mean_wait_s": self.wait_mean, "mean_jobs": self.jobs_mean}
+        if self.memory is not None:
+            columns |= {"memory_mean_bytes": self.memory.mean, "memory_quantile_bytes": self.memory.quantile}
+        return [
+            {"device": self.system.network.name(i), **{name: float(column[i]) for name, column in columns.items()}}
+            for i in range(self.system.n_devices)
+        ]
 
     def device_table(self) -> Table:
         """Utilisation, wait and jobs by device; the busiest of a large network."""
@@ -143,7 +165,7 @@ class LatencyEstimate(Result):
             else np.arange(self.utilisation.size)
         )
         return Table(
-            "queues (approximation)",
+            f"queues with {self.system.moa.label} (approximation)",
             ("device", "utilisation", "mean wait", "jobs there"),
             tuple(
                 (
@@ -155,3 +177,10 @@ class LatencyEstimate(Result):
                 for i in order.tolist()
             ),
         )
+
+
+def _short(band: ErrorBand | None) -> str:
+    """An error band in a cell of a table."""
+    if band is None:
+        return "unknown"
+    return "exact" if band.largest == 0 else f"{100 * band.typical:.0f} % {band.side}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -87,11 +88,26 @@ class MoA:
         M, k, _ = self.per_user(1)
         return int((k[0] + 1) * M[0] + 1)
 
+    @property
+    def is_common(self) -> bool:
+        """Whether every user runs the same."""
+        given = (self.M, self.k, self.quorum)
+        return all(value is None or bool((np.asarray(value) == np.ravel(np.asarray(value))[0]).all()) for value in given)
+
+    @property
+    def label(self) -> str:
+        """In words: "M=1, k=2", with the quorum if there is one; "M and k by user" where users differ."""
+        if not self.is_common:
+            return "M and k by user"
+        M, k, quorum = (int(values[0]) for values in self.per_user(1))
+        return f"M={M}, k={k}" + (f", quorum={quorum}" if quorum <= k else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """M, k and quorum for JSON: numbers, or lists with one entry a user; a quorum of None waits for all."""
+        given = {"M": self.M, "k": self.k, "quorum": self.quorum}
+        arrays = {name: None if value is None else np.ravel(np.asarray(value)) for name, value in given.items()}
+        return {name: None if a is None else int(a[0]) if self.is_common else a.tolist() for name, a in arrays.items()}
+
     def __repr__(self) -> str:
         """(M, k), or that it differs by user."""
-        if self.n_users is not None:
-            return f"<MoA: per user, M {np.min(self.M)} to {np.max(self.M)}, k {np.min(self.k)} to {np.max(self.k)}>"
-        text = f"M={int(np.ravel(self.M)[0])}, k={int(np.ravel(self.k)[0])}"
-        if self.quorum is not None:
-            text += f", quorum={int(np.ravel(self.quorum)[0])}"
-        return f"<MoA: {text}{'' if self.is_uniform else ', weighted selection'}>"
+        return f"<MoA: {self.label}{'' if self.is_uniform else ', weighted selection'}>"

@@ -194,8 +194,12 @@ class System:
     # -- the same system, changed ---------------------------------------------------------------------------------
 
     def with_moa(self, M: IntLike, k: IntLike) -> System:
-        """The same system with another (M, k); a quorum is dropped, since it counts the answers of the old k."""
-        return replace(self, moa=MoA(M, k, selection_weight=self.moa.selection_weight))
+        """The same system with another (M, k) for every user; a common quorum stays, at most the new k + 1 answers."""
+        moa = MoA(M, k, selection_weight=self.moa.selection_weight)
+        if self.moa.quorum is not None and self.moa.is_common and moa.n_users is None:
+            _, new_k, _ = moa.per_user(1)
+            moa = replace(moa, quorum=min(int(np.ravel(self.moa.quorum)[0]), int(new_k[0]) + 1))
+        return replace(self, moa=moa)
 
     def with_rates(self, arrival_rate: FloatLike) -> System:
         """The same system under other arrival rates."""

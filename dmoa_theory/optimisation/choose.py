@@ -112,9 +112,16 @@ class Decision(Result):
         return tuple(front)
 
     def warnings(self) -> tuple[str, ...]:
-        """What to be wary of in the measurements behind the configurations picked, one sentence each."""
+        """What to be wary of: what was set aside, and the measurements behind the configurations picked; one sentence each."""
+        moa = self.system.moa
+        found: list[str] = []
+        if not moa.is_common:
+            found.append("the scenario's M, k and quorum by user are set aside: one (M, k) is chosen for all users")
+        elif moa.quorum is not None:
+            found.append("accuracies were measured with every answer waited for, latencies here are with the scenario's quorum")
         picked = [c for c in (self.recommended, self.choice) if c is not None]
-        return tuple(dict.fromkeys(text for c in picked for text in self.system.with_moa(c.M, c.k).warnings()))
+        found += [text for c in picked for text in self.system.with_moa(c.M, c.k).warnings()]
+        return tuple(dict.fromkeys(found))
 
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -139,6 +146,19 @@ class Decision(Result):
             "reasons": ["verified is null: no simulation was run"],
             "warnings": self.warnings(),
         }
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row a configuration."""
+        rows = []
+        for candidate in self.candidates:
+            row = candidate.to_dict()
+            row["violations"] = " ".join(violation["limit"] for violation in row["violations"])
+            row["choice"] = candidate is self.choice
+            row["recommended"] = candidate is self.recommended
+            for name in ("mean_latency", "p95_latency"):
+                row[f"{name}_s"] = row.pop(name)
+            rows.append(row)
+        return rows
 
     def table(self) -> Table:
         """Every configuration, and what keeps it out."""
@@ -243,20 +263,30 @@ def _recommend(system: System, accuracy: AccuracyTable, candidates: tuple[Candid
     plain = {(c.M, c.k): c for c in candidates}
     cautious = evaluate_all(system, accuracy.entries, standard_errors=STANDARD_ERRORS, margin=True)
     sturdy = [plain[(c.M, c.k)] for c in cautious if c.feasible and plain[(c.M, c.k)].feasible]
-    caution = f"service times {STANDARD_ERRORS:g} standard errors longer and latencies raised by their typical error"
+    caution = _caution(system)
     if not sturdy:
-        return None, f"no configuration still meets every limit with {caution}: the choice above has no margin"
+        feasible = ", ".join(c.name for c in candidates if c.feasible)
+        return None, f"no configuration still meets every limit with {caution}; {feasible} meets them with nothing to spare"
     best = max(sturdy, key=lambda c: (c.accuracy, -c.mean_latency))
     bar = best.accuracy - best.accuracy_error
     pick = min((c for c in sturdy if c.accuracy >= bar), key=lambda c: (c.mean_latency, -c.accuracy))
     why = f"meets every limit also with {caution}"
+    tight = [c.name for c in candidates if c.feasible and c not in sturdy and c.accuracy > pick.accuracy]
+    margin = f"; {' and '.join(tight)}, more accurate, does not" if tight else ""
     if pick is best:
-        return pick, f"{why}; the most accurate that does, and none faster comes within its standard error"
+        return pick, f"{why}{margin}; of those that do it is the most accurate, and none faster comes within its standard error"
     gap = 100 * (best.accuracy - pick.accuracy)
     return pick, (
-        f"{why}; {best.name} states {gap:.1f} points more, less than its standard error of "
+        f"{why}{margin}; {best.name} is stated to be {gap:.1f} points more accurate, less than its standard error of "
         f"{100 * best.accuracy_error:.1f} points, and takes {best.mean_latency / pick.mean_latency:.1f} times as long"
     )
+
+
+def _caution(system: System) -> str:
+    """What a defended pick has to bear, in words."""
+    uncertain = bool(np.any(system.service.for_k(0).mean_error))
+    longer = f"service times {STANDARD_ERRORS:g} standard errors longer and " if uncertain else ""
+    return f"{longer}latencies raised by their typical error"
 
 
 def _relax(system: System, accuracy: AccuracyTable, candidates: tuple[Candidate, ...]) -> Relaxation:

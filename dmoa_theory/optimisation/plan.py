@@ -44,12 +44,24 @@ class Plan(Result):
         return Source.APPROXIMATION
 
     def payload(self) -> dict[str, Any]:
-        """The keys of the JSON contract: those of region, latency and optimise, each under its name."""
-        return {"region": self.region.to_dict(), "latency": self.latency.to_dict(), **self.decision.payload()}
+        """The keys of the JSON contract: region and latency as configured, the decision, and both for what is to run."""
+        settled = None
+        if self.settled is not None and self.settled_latency is not None:
+            settled = {"region": self.settled.to_dict(), "latency": self.settled_latency.to_dict()}
+        return {
+            "region": self.region.to_dict(),
+            "latency": self.latency.to_dict(),
+            "settled": settled,
+            **self.decision.payload(),
+        }
 
     def table(self) -> Table:
         """Every configuration, and what keeps it out."""
         return self.decision.table()
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row a configuration."""
+        return self.decision.records()
 
 
 def make_plan(system: System, *, progress: Callable[[float], None] | None = None) -> Plan:

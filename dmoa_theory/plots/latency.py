@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import describe_moa, halo, heading, panel_message, rows_that_fit, shorten
+from dmoa_theory.plots.text import halo, heading, panel_message, rows_that_fit, shorten
 from dmoa_theory.quantities import show_seconds, time_unit
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None, note: str
         by_user = np.column_stack([getattr(estimate, f"user_{name}")[users] for name, *_ in _FIGURES])
         values = np.vstack((overall, by_user))
         some = f"{users.size} slowest of {n_users:,} users; " if n_users > users.size else ""
-        heading(axes, "Time from prompt to answer", f"{note or describe_moa(estimate.system)}; {some}{_state(estimate)}")
+        heading(axes, "Time from prompt to answer", f"{note or estimate.system.moa.label}; {some}{_state(estimate)}")
         axes.set_ylabel("prompts of")
         if not np.isfinite(values).any():
             axes.set_xlabel("time from prompt to answer (s)")

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter
 from dmoa_theory.plots.layout import positions
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import Box, axes_size, clear_places, describe_moa, halo, heading, shorten
+from dmoa_theory.plots.text import Box, axes_size, clear_places, halo, heading, shorten
 from dmoa_theory.quantities import rate_unit, show_rate
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
         _draw_nodes(axes, place, region, area)
         left_out = _draw_names(axes, place, paper, region, np.sqrt(area / np.pi), links)
         named = "; names where there is room" if left_out else ""
-        heading(axes, _title(network), f"{describe_moa(region.system)}; {_about_size(rates)}{named}")
+        heading(axes, _title(network), f"{region.system.moa.label}; {_about_size(rates)}{named}")
         # last, and as a wish only: the equal aspect widens one of the two when the figure is laid out, and never cuts into
         # what is said to be data
         axes.update_datalim(limits.T)
@@ -90,7 +90,7 @@ def _about_size(rates: FloatArray) -> str:
         text = f"prompts of each user: {show_rate(high)}"
     else:
         seconds, unit = rate_unit(low)
-        text = f"area: {low * seconds:.3g} to {high * seconds:.3g} prompts per {unit}"
+        text = f"circle area: {low * seconds:.3g} to {high * seconds:.3g} prompts per {unit}"
     return text + ("; squares: no prompts" if users.size < rates.size else "")
 
 
@@ -281,7 +281,7 @@ def _histogram(region: StabilityRegion, axes: Axes) -> Axes:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,g}"))
         axes.set_ylabel("devices (logarithmic)")
     state = "every queue stays bounded" if region.stable else f"{int((load >= 100).sum()):,} overloaded"
-    note = f"{describe_moa(region.system)}; {state}; too many devices to draw the network"
+    note = f"{region.system.moa.label}; {state}; too many devices to draw the network"
     heading(axes, f"How busy {load.size:,} devices are", note)
     legend_below(axes, [full, planned])
     return axes

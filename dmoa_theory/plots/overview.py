@@ -11,7 +11,7 @@ from dmoa_theory.plots.latency import plot_latency
 from dmoa_theory.plots.network import plot_network
 from dmoa_theory.plots.region import plot_section, plot_utilisation
 from dmoa_theory.plots.style import house_style, new_figure
-from dmoa_theory.plots.text import describe_moa, shorten, wrap
+from dmoa_theory.plots.text import shorten, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def plot_plan(plan: Plan) -> Figure:
         plot_network(settled, ax=panels[0, 0])
         _draw_rates(settled, panels[0, 1])
         estimate = plan.settled_latency if plan.settled_latency is not None else plan.latency
-        plot_latency(estimate, ax=panels[1, 0], note=describe_moa(estimate.system))
+        plot_latency(estimate, ax=panels[1, 0], note=estimate.system.moa.label)
         plot_choice(plan.decision, ax=panels[1, 1])
         title = shorten(plan.region.system.title or "plan", 160)
         figure.suptitle(wrap(f"{title}: {_answer(plan)}", 12.0 * 72, 14, bold=True))
@@ -68,4 +68,4 @@ def _draw_rates(region: StabilityRegion, axes: Axes) -> None:
         plot_utilisation(region, ax=axes)
         return
     first, second = sorted(users[np.argsort(-system.rates[users], kind="stable")[:2]].tolist())
-    plot_section(region.section(first, second), ax=axes, note=describe_moa(system))
+    plot_section(region.section(first, second), ax=axes, note=system.moa.label)

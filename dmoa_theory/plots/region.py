@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import axes_size, describe_moa, halo, heading, panel_message, rows_that_fit, shorten, text_width
+from dmoa_theory.plots.text import axes_size, halo, heading, panel_message, rows_that_fit, shorten, text_width
 from dmoa_theory.quantities import rate_unit, show_share
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def plot_utilisation(region: StabilityRegion, *, ax: Axes | None = None) -> Axes
         axes.set_ylabel("device")
         state = "every queue stays bounded" if region.stable else f"{int((load >= 100).sum())} of {load.size} overloaded"
         title = "How busy each device is" if load.size <= room else f"The {shown.size} busiest of {load.size:,} devices"
-        heading(axes, title, f"{describe_moa(region.system)}; {state}")
+        heading(axes, title, f"{region.system.moa.label}; {state}")
         legend_below(axes, _utilisation_legend(limit, overloaded=bool(over.any())))
         return axes
 

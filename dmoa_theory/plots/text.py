@@ -17,13 +17,11 @@ from dmoa_theory.plots.style import INK
 
 if TYPE_CHECKING:
     from dmoa_theory.model.checks import FloatArray
-    from dmoa_theory.model.system import System
 
 __all__ = [
     "FAINT",
     "axes_size",
     "clear_places",
-    "describe_moa",
     "halo",
     "heading",
     "pairs",
@@ -115,14 +113,6 @@ def panel_message(axes: Axes, text: str, colour: str = INK) -> None:
     width, _ = axes_size(axes)
     shown = wrap(text, 0.8 * width, 9.5)
     axes.text(0.5, 0.5, shown, transform=axes.transAxes, ha="center", va="center", fontsize=9.5, color=colour, linespacing=1.4)
-
-
-def describe_moa(system: System) -> str:
-    """What the users of a system run, such as "M=1, k=2"."""
-    if system.moa.n_users is not None:
-        return "(M, k) differs by user"
-    M, k, quorum = (int(values[0]) for values in system.moa.per_user(1))
-    return f"M={M}, k={k}" + (f", quorum {quorum}" if quorum <= k else "")
 
 
 def pairs(configurations: Iterable[tuple[int, int]], longest: int = 10) -> str:

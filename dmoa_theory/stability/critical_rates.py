@@ -52,7 +52,8 @@ def critical_rates(system: System, slack: FloatArray) -> FloatArray:
     for layers, group in asked:
         users = group.rows
         headroom[users] = np.minimum(headroom[users], _least_over_neighbours(system, slack / layers, group))
-    rate = np.maximum(system.rates + headroom, 0.0)
+    rate = system.rates + headroom
+    rate = np.where(rate > 1e-12 * np.abs(headroom), rate, 0.0)  # what is left of a difference of equals is rounding
     return np.where(system.can_ask() & _touches_all(system, slack <= 0), rate, 0.0)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import BoolArray, FloatArray, IntArray, read_only
 from dmoa_theory.model.system import System
-from dmoa_theory.quantities import show_rate, show_share
+from dmoa_theory.quantities import rate_unit, show_number, show_share
 from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.critical_rates import critical_rates, unit_loads
 from dmoa_theory.stability.guarantee import Guarantee, stability_guarantee
@@ -163,19 +163,20 @@ class StabilityRegion(Result):
             raise InputError("n", able.size, "a handful of users for the corners of the region; a section works for any number")
         return vertices(self.coefficients().toarray()[:, able]), able
 
-    def section(self, first: int, second: int) -> RegionSection:
+    def section(self, first: int | str, second: int | str) -> RegionSection:
         """Exact: the region in the plane of two users' rates, the others fixed where they are.
+
+        Parameters
+        ----------
+        first, second : int or str
+            Users, by number or by name.
 
         Raises
         ------
         InputError
             When the users are the same, do not exist, or have too few neighbours for their k.
         """
-        n = self.system.n_devices
-        able = self.system.can_ask()
-        for name, u in (("first", first), ("second", second)):
-            if not 0 <= u < n or not able[u]:
-                raise InputError(name, u, f"a user from 0 to {n - 1} with at least k neighbours")
+        first, second = self._user("first", first), self._user("second", second)
         if first == second:
             raise InputError("second", second, "another user than the first")
         columns = self.coefficients().tocsc()
@@ -193,10 +194,20 @@ class StabilityRegion(Result):
             stable=self.stable,
         )
 
+    def _user(self, field: str, user: int | str) -> int:
+        """The number of a user who can ask."""
+        network = self.system.network
+        names = {network.name(u): u for u in range(network.n_devices)} if isinstance(user, str) else {}
+        u = names.get(user, -1) if isinstance(user, str) else user
+        if not 0 <= u < network.n_devices or not self.system.can_ask()[u]:
+            raise InputError(field, user, f"a user, by name or from 0 to {network.n_devices - 1}, with at least k neighbours")
+        return u
+
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         guarantee = self.guarantee
         return {
+            "configuration": self.system.moa.to_dict(),
             "names": [self.system.network.name(u) for u in range(self.system.n_devices)],
             "utilisation": self.utilisation,
             "stable": self.stable,
@@ -222,20 +233,31 @@ class StabilityRegion(Result):
         if order.size > _SHOWN:
             order = np.argsort(-self.utilisation, kind="stable")[:_SHOWN]
         rates, name = self.system.rates, self.system.network.name
+        seconds, unit = rate_unit(float(rates[order].max()))
         rows = tuple(
             (
                 name(u),
                 show_share(self.utilisation[u]),
-                show_rate(rates[u]),
-                show_rate(self.critical_rate[u]),
+                show_number(seconds * rates[u]),
+                show_number(seconds * self.critical_rate[u]) if self.critical_rate[u] > 0 else "none",
                 "overloaded" if self.utilisation[u] >= 1 else "",
             )
             for u in order.tolist()
         )
         left_out = f" ({_SHOWN} busiest of {self.system.n_devices})" if self.system.n_devices > _SHOWN else ""
         state = "stable" if self.stable else "UNSTABLE"
-        caption = f"{state}: busiest {self.bottleneck.name} at {show_share(self.bottleneck.utilisation)}{left_out}"
-        return Table(caption, ("device", "utilisation", "prompts", "most, others fixed", ""), rows)
+        busiest = f"busiest {self.bottleneck.name} at {show_share(self.bottleneck.utilisation)}"
+        caption = f"{state}: {busiest} with {self.system.moa.label}{left_out}"
+        return Table(caption, ("device", "utilisation", f"prompts per {unit}", "at most, others fixed", ""), rows)
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row a device."""
+        columns = (self.utilisation, self.slack, self.system.rates, self.critical_rate)
+        names = ("utilisation", "slack", "arrival_rate_per_s", "critical_rate_per_s")
+        return [
+            {"device": self.system.network.name(u), **dict(zip(names, map(float, row), strict=True))}
+            for u, row in enumerate(zip(*columns, strict=True))
+        ]
 
 
 def stability_region(system: System) -> StabilityRegion:

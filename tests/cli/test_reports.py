@@ -44,7 +44,7 @@ def test_reports_keep_to_the_page(dmoa: Callable[..., Any], scenario: Callable[.
 def test_a_stable_region(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
     said = _words(dmoa("region", scenario(("24.0", "[24.0, 31.0, 28.0, 40.0]"))).out)
     assert "four desks network: complete graph of 4 devices; 4 of 4 with users, 28.8 per hour in all" in said
-    assert "service: 24.0 s to 40.0 s a first-layer inference" in said
+    assert "service: 24.0 s to 40.0 s for a first-layer inference" in said
     assert "With M=1, k=2 every queue stays bounded; the busiest device is device-3, at 32.0 %." in said
     assert "All rates may grow up to 3.12 times; then device-3 gives way first." in said
     assert "Proved sufficient: one layer at most: load below one suffices." in said
@@ -89,7 +89,7 @@ def test_an_infeasible_plan_says_what_would_mend_it(dmoa: Callable[..., Any], sc
         assert "A smaller load alone does not mend it: some limit fails even on idle devices." in said
     overloaded = _words(dmoa("plan", scenario(("0.002", "0.05"))).out)
     assert "UNSTABLE: busiest device-0 at 480.0 %" in overloaded
-    assert re.search(r"Or bring the load down to 79\.\d % of what it is; then M=0, k=0 meets the limits\.", overloaded)
+    assert re.search(r"Bring the load down to 79\.\d % of what it is; then M=0, k=0 meets the limits\.", overloaded)
 
 
 def test_nobody_sees_a_bar_in_a_pipe(process: Callable[..., Any], scenario: Callable[..., Path]) -> None:

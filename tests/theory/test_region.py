@@ -264,3 +264,26 @@ def test_vertices_are_those_of_the_closed_set() -> None:
     """A device that nobody loads adds a row of zeros and no corner."""
     matrix = np.array([[2.0, 1.0], [0.0, 0.0], [1.0, 2.0]])
     np.testing.assert_allclose(vertices(matrix), vertices(matrix[[0, 2]]), atol=1e-12)
+
+
+def test_rounding_is_no_rate() -> None:
+    """Where the others fill a device to the last bit, the largest rate is zero, not what rounding leaves."""
+    mean = 24.0
+    adjacency = 1 - np.eye(4)
+    rates = np.full(4, 1 / (mean * 4))  # load one at every device
+    for scale in (1.0, 3.0, 5.0, 7.0):
+        region = stability_region(System.from_arrays(adjacency, rates * scale, mean, M=1, k=2))
+        assert (region.critical_rate[region.critical_rate > 0] > 1e-9).all()
+
+
+def test_users_of_a_section_by_name() -> None:
+    system = System(
+        network=Network.from_links(3, [0, 1, 2], [1, 2, 0], names=("a", "b", "c")),
+        arrival_rate=0.01,
+        service=ServiceTime.exponential(10.0),
+        moa=MoA(1, 1),
+    )
+    region = stability_region(system)
+    np.testing.assert_array_equal(region.section("a", "c").corners, region.section(0, 2).corners)
+    with pytest.raises(InputError, match="by name or from 0 to 2"):
+        region.section("a", "d")

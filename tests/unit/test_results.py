@@ -58,11 +58,26 @@ def test_html_is_escaped(make: Callable[[System], Result]) -> None:
         assert "a &amp; b" in shown
 
 
-def test_the_frame_holds_the_table(make: Callable[[System], Result]) -> None:
+def test_the_frame_holds_plain_numbers(make: Callable[[System], Result]) -> None:
+    """As many rows as the table has, figures as numbers, and units in the names of the columns."""
     result = make(_system())
-    frame, table = result.to_frame(), result.table()
-    assert tuple(frame.columns) == table.heads
-    assert [tuple(row) for row in frame.to_numpy().tolist()] == list(table.rows)
+    frame = result.to_frame()
+    assert len(frame) == len(result.records())
+    units = [name for name in frame.columns if name.endswith(("_s", "_per_s")) or name in {"utilisation", "accuracy"}]
+    assert units
+    assert all(frame[name].dtype.kind == "f" for name in units)
+
+
+def test_frames_agree_with_the_results() -> None:
+    system = _system()
+    region, estimate, decision = stability_region(system), latency(system), optimise(system)
+    np.testing.assert_array_equal(region.to_frame()["utilisation"], region.utilisation)
+    np.testing.assert_array_equal(region.to_frame()["critical_rate_per_s"], region.critical_rate)
+    assert estimate.to_frame()["p95_s"].tolist() == [estimate.p95, *estimate.user_p95]
+    assert [row["mean_wait_s"] for row in estimate.device_records()] == estimate.wait_mean.tolist()
+    frame = decision.to_frame()
+    assert decision.choice is not None
+    assert frame[frame["choice"]][["M", "k"]].to_numpy().tolist() == [[decision.choice.M, decision.choice.k]]
 
 
 @pytest.mark.parametrize("rate", [0.002, 0.5])

@@ -121,7 +121,7 @@ def test_every_commented_key_of_the_example_is_tried() -> None:
     commented = set(re.findall(r"^# (\w+) =", EXAMPLE, re.MULTILINE))
     tried = {"link_rate", "tokens", *NUMBERS, "quorum", "mean_latency", "min_accuracy"}
     tried |= {"weights", "kv_bytes_per_token", "context_tokens", "bytes_per_prompt", "bytes_per_response"}
-    assert commented - tried == {"file", "selection"}
+    assert commented - tried == {"file", "directed", "selection"}
 
 
 def test_the_file_and_selection_of_the_example(read: Callable[..., System], tmp_path: Path) -> None:
