@@ -135,6 +135,13 @@ def decision_lines(decision: Decision) -> Iterator[str]:
 def _mending(decision: Decision) -> Iterator[str]:
     relaxation = decision.relaxation
     assert relaxation is not None
+    possible = [c for c in decision.candidates if not c.impossible]
+    if relaxation.configuration is not None:
+        nearest = relaxation.configuration
+        yield f"Nearest is {nearest.name}: {', '.join(str(violation) for violation in nearest.violations)}."
+    elif possible:
+        least = min(possible, key=lambda c: c.utilisation)
+        yield f"Every one of them overloads a device, {least.name} the least: {show_share(least.utilisation)} of its time."
     if relaxation.configuration is not None:
         changes = []
         for change in relaxation.changes:

@@ -25,6 +25,13 @@ def _number(value: object) -> object:
     return value
 
 
+def _seconds(value: object) -> object:
+    try:
+        return _number(value)
+    except ValueError:
+        raise ValueError("a number of seconds") from None
+
+
 def _numbers(value: object) -> object:
     if isinstance(value, list) and value and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
         return value
@@ -83,6 +90,7 @@ def _count(value: object) -> object:
 
 Number = Annotated[Any, BeforeValidator(_number)]
 Numbers = Annotated[Any, BeforeValidator(_numbers)]
+Seconds = Annotated[Any, BeforeValidator(_seconds)]
 Text = Annotated[Any, BeforeValidator(_text)]
 Texts = Annotated[Any, BeforeValidator(_texts)]
 Names = Annotated[Any, BeforeValidator(_names)]
@@ -147,8 +155,8 @@ class MoaSection(_Section):
 class ConstraintsSection(_Section):
     """Limits on a plan."""
 
-    mean_latency: Number = None
-    p95_latency: Number = None
+    mean_latency: Seconds = None
+    p95_latency: Seconds = None
     memory: Any = None
     max_utilisation: Number = None
     overflow_probability: Number = None

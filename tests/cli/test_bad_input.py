@@ -89,7 +89,7 @@ OVERRIDES = [
     ("constraints.overflow_probability=0", "constraints.overflow_probability = 0: a number above 0 and below 1"),
     ("constraints.mean_latency=-3", "constraints.mean_latency = -3: a finite number above 0"),
     (f"constraints.mean_latency={10**400}", f"constraints.mean_latency = 1{'0' * 56}...: a finite number above 0"),
-    ("constraints.p95_latency=10 min", "constraints.p95_latency = 10 min: a number"),
+    ("constraints.p95_latency=10 min", "constraints.p95_latency = 10 min: a number of seconds"),
     ("constraints.min_accuracy=55", "constraints.min_accuracy = 55: a number from 0 to 1"),
     (
         "constraints.max_utilization=0.9",

@@ -85,10 +85,12 @@ def test_an_infeasible_plan_says_what_would_mend_it(dmoa: Callable[..., Any], sc
         said = _words(answer.out)
         assert answer.code == 3
         assert "No configuration meets every limit." in said
+        assert re.search(r"Nearest is M=0, k=0: mean latency 2\d\.\d s against 20\.0 s\.", said)
         assert re.search(r"Smallest change: move mean latency from 20\.0 s to 2\d\.\d s; then M=0, k=0 runs\.", said)
         assert "A smaller load alone does not mend it: some limit fails even on idle devices." in said
     overloaded = _words(dmoa("plan", scenario(("0.002", "0.05"))).out)
     assert "UNSTABLE: busiest device-0 at 480.0 %" in overloaded
+    assert "Every one of them overloads a device, M=0, k=0 the least: 120.0 % of its time." in overloaded
     assert re.search(r"Bring the load down to 79\.\d % of what it is; then M=0, k=0 meets the limits\.", overloaded)
 
 
