@@ -58,12 +58,6 @@ def _names(value: object) -> object:
     return value
 
 
-def _whole(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("a whole number")
-    return value
-
-
 def _flag(value: object) -> object:
     if not isinstance(value, bool):
         raise ValueError("true or false")
@@ -94,7 +88,6 @@ Seconds = Annotated[Any, BeforeValidator(_seconds)]
 Text = Annotated[Any, BeforeValidator(_text)]
 Texts = Annotated[Any, BeforeValidator(_texts)]
 Names = Annotated[Any, BeforeValidator(_names)]
-Whole = Annotated[Any, BeforeValidator(_whole)]
 Flag = Annotated[Any, BeforeValidator(_flag)]
 Count = Annotated[Any, BeforeValidator(_count)]
 

@@ -197,3 +197,12 @@ def test_gamma_lengths_have_gamma_cumulants() -> None:
     later = TokenCount(30, 1.0).cumulants() + 4 * count.cumulants() + [7, 0, 0, 0]
     np.testing.assert_allclose(lengths.read(later=True, k=3), later)
     np.testing.assert_allclose(lengths.decode_steps(), count.cumulants() - [1, 0, 0, 0])
+
+
+def test_shorthands_are_the_laws() -> None:
+    """Each shorthand is ``from_law`` with its law."""
+    for shorthand, law in ((ServiceTime.gamma, "gamma"), (ServiceTime.lognormal, "lognormal")):
+        short, long = shorthand([2.0, 3.0], 0.5, later=1.2), ServiceTime.from_law(law, [2.0, 3.0], scv=0.5, later=1.2)
+        assert short.law is long.law
+        np.testing.assert_array_equal(short.mean, long.mean)
+        np.testing.assert_array_equal(short.scv, long.scv)
