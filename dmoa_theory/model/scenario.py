@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from dmoa_theory.model.moa import MoA
 from dmoa_theory.model.network import Network
 from dmoa_theory.model.selection import weights_from_inclusion
 from dmoa_theory.model.service import Law, MeasuredServiceTime, ServiceTime
+from dmoa_theory.model.service_samples import read_samples
 from dmoa_theory.model.system import System
 from dmoa_theory.model.tokens import INSTRUCTION_TOKENS, TokenCount, TokenLengths, named_workload
 from dmoa_theory.model.units import parse_byte_rate, parse_bytes
@@ -112,7 +114,7 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
         rate = scenario.network.link_rate
         link_rate = None if rate is None else parse_byte_rate("link_rate", rate)
     with _speaking_of(file):
-        service, measured = _service(scenario.service, graph, folder)
+        service, measured = _service(scenario.service, network, graph, folder)
         footprint = _footprint(scenario.memory, measured)
     with _speaking_of(file, "constraints"):
         limits = {name: value for name, value in scenario.constraints if value is not None}
@@ -151,6 +153,7 @@ def _printable_paths(scenario: ScenarioFile, file: str) -> None:
     named = {
         "network.file": scenario.network.file,
         "service.profile": scenario.service.profile,
+        "service.samples": scenario.service.samples,
         "moa.selection": scenario.moa.selection,
         "accuracy.table": scenario.accuracy.table,
     }
@@ -214,7 +217,7 @@ def _network(section: NetworkSection, folder: Path) -> tuple[Network, GraphFile 
 
 
 def _service(
-    section: ServiceSection, graph: GraphFile | None, folder: Path
+    section: ServiceSection, network: Network, graph: GraphFile | None, folder: Path
 ) -> tuple[ServiceTime | MeasuredServiceTime, MeasuredServiceTime | None]:
     in_numbers = {"mean": section.mean, "scv": section.scv, "stages": section.stages}
     of_profile = {
@@ -223,6 +226,10 @@ def _service(
         "tokens": section.tokens,
         "instruction_tokens": section.instruction_tokens,
     }
+    if section.samples is not None:
+        for name in ("mean", "scv", "law", "profile"):
+            if getattr(section, name) is not None:
+                raise InputError(f"service.{name}", getattr(section, name), "not beside samples: they are the law of service")
     if section.profile is not None:
         for name, value in in_numbers.items():
             if value is not None:
@@ -240,19 +247,21 @@ def _service(
     for name, value in of_profile.items():
         if value is not None:
             raise InputError(f"service.{name}", value, "only beside profile: token counts need a measured profile")
-    mean = section.mean if section.mean is not None else graph.service_mean if graph is not None else None
-    scv = section.scv if section.scv is not None else graph.service_scv if graph is not None else None
-    if mean is None:
-        raise InputError("service.mean", InputError.MISSING, "seconds of a first-layer inference, or a measured profile")
-    law = section.law if section.law is not None else Law.EXPONENTIAL if scv is None else Law.GAMMA
-    stages = section.stages
+    later, aggregate = (section.stages.layer, section.stages.aggregate) if section.stages else (1.0, 1.0)
+    if section.samples is not None:
+        build = partial(ServiceTime.empirical, read_samples(folder / section.samples, network))
+    else:
+        mean = section.mean if section.mean is not None else graph.service_mean if graph is not None else None
+        scv = section.scv if section.scv is not None else graph.service_scv if graph is not None else None
+        if mean is None:
+            allowed = "seconds of a first-layer inference, samples of it, or a measured profile"
+            raise InputError("service.mean", InputError.MISSING, allowed)
+        law = section.law if section.law is not None else Law.EXPONENTIAL if scv is None else Law.GAMMA
+        build = partial(ServiceTime.from_law, law, mean, scv=scv)
     try:
-        service = ServiceTime.from_law(
-            law, mean, scv=scv, later=stages.layer if stages else 1.0, aggregate=stages.aggregate if stages else 1.0
-        )
+        return build(later=later, aggregate=aggregate), None
     except InputError as error:
         raise error.located(field=f"service.{error.field}") from None
-    return service, None
 
 
 def _listed(value: Any) -> list[Any]:

@@ -123,12 +123,13 @@ class StagesSection(_Section):
 
 
 class ServiceSection(_Section):
-    """How long an inference takes: numbers, or a profile with token counts."""
+    """How long an inference takes: numbers, samples, or a profile with token counts."""
 
     mean: Numbers = None
     scv: Numbers = None
     law: Text = None
     stages: StagesSection | None = None
+    samples: Text = None
     profile: Texts = None
     prompt_tokens: Count = None
     output_tokens: Count = None

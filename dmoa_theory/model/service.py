@@ -1,8 +1,8 @@
 """How long one inference takes: mean and variability for every device and every stage of a query.
 
 A query has three kinds of stage: its first layer, its later layers, and the aggregation at home. A service time is either
-given in numbers (:class:`ServiceTime`) or follows from a measured profile and token lengths (:class:`MeasuredServiceTime`),
-in which case the prompt of a later stage, and with it the service time, grows with ``k``.
+given in numbers or by samples (:class:`ServiceTime`), or follows from a measured profile and token lengths
+(:class:`MeasuredServiceTime`), in which case the prompt of a later stage, and with it the service time, grows with ``k``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray, FloatLike, non_negative, owned, positive
+from dmoa_theory.model.service_samples import SampleLike, relative_moment, sample_arrays, sample_scv
 
 if TYPE_CHECKING:
     from dmoa_theory.model.profile import Profile, ServiceFit
@@ -24,12 +25,13 @@ __all__ = ["Law", "MeasuredServiceTime", "ServiceTime", "Stage"]
 
 
 class Law(StrEnum):
-    """Families of service-time distributions; each is fixed by its mean and its SCV."""
+    """Families of service-time distributions; each is fixed by its mean and its SCV, the empirical one by samples."""
 
     EXPONENTIAL = "exponential"
     DETERMINISTIC = "deterministic"
     GAMMA = "gamma"
     LOGNORMAL = "lognormal"
+    EMPIRICAL = "empirical"
 
 
 class Stage(IntEnum):
@@ -45,7 +47,7 @@ class ServiceTime:
     """Service-time laws of the devices, stage by stage.
 
     Usually made by :meth:`from_law` or its shorthands :meth:`exponential`, :meth:`deterministic`, :meth:`gamma` and
-    :meth:`lognormal`.
+    :meth:`lognormal`; from somebody's own timings by :meth:`empirical`.
 
     Parameters
     ----------
@@ -57,6 +59,10 @@ class ServiceTime:
         Family of the distribution.
     mean_error : ndarray, shape (n, 3) or (1, 3), seconds
         Standard error of ``mean``; zero where it is taken as known.
+    samples : tuple of ndarray, seconds, optional
+        With the empirical law, and only with it: first-layer times, one array for all devices or one a device. They give the
+        law its shape, ``mean`` its scale: a service time of a stage is a sample drawn with replacement, times ``mean`` of
+        that device and stage over the mean of the device's samples.
 
     Examples
     --------
@@ -69,6 +75,7 @@ class ServiceTime:
     scv: FloatArray
     law: Law = Law.GAMMA
     mean_error: FloatArray | None = None
+    samples: tuple[FloatArray, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and values, and freeze the arrays."""
@@ -83,11 +90,30 @@ class ServiceTime:
         fixed = {Law.EXPONENTIAL: 1.0, Law.DETERMINISTIC: 0.0}.get(law)
         if fixed is not None and (scv != fixed).any():
             raise InputError("scv", scv[scv != fixed][0].item(), f'{fixed:g} for the law "{law.value}", or another law')
+        samples = self._checked_samples(law, scv)
         error = np.zeros(()) if self.mean_error is None else np.asarray(self.mean_error, dtype=np.float64)
         object.__setattr__(self, "mean", owned(np.column_stack(columns)))
         object.__setattr__(self, "scv", owned(scv.copy()))
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "mean_error", owned(np.broadcast_to(error, mean.shape).copy()))
+        object.__setattr__(self, "samples", samples)
+
+    def _checked_samples(self, law: Law, scv: FloatArray) -> tuple[FloatArray, ...] | None:
+        """The samples as read-only arrays; they belong to the empirical law, and their SCV is that of every stage."""
+        if self.samples is None:
+            if law is Law.EMPIRICAL:
+                raise InputError("samples", InputError.MISSING, f'seconds of single inferences, for the law "{law.value}"')
+            return None
+        if law is not Law.EMPIRICAL:
+            raise InputError("samples", f"{len(self.samples)} lists", f'only with the law "{Law.EMPIRICAL.value}"')
+        samples = sample_arrays(tuple(self.samples))
+        if len(samples) not in (1, len(scv)):
+            raise InputError("samples", f"{len(samples)} lists", f"one for all devices, or {len(scv)} (one a row of mean)")
+        expected = np.broadcast_to(sample_scv(samples)[:, None], scv.shape)
+        wrong = ~np.isclose(scv, expected, rtol=1e-9, atol=1e-12)
+        if wrong.any():
+            raise InputError("scv", scv[wrong][0].item(), f"{expected[wrong][0]:.10g}, that of the samples")
+        return samples
 
     @classmethod
     def from_law(
@@ -120,7 +146,12 @@ class ServiceTime:
         try:
             law = Law(law)
         except ValueError:
-            raise InputError("law", law, "one of " + ", ".join(known.value for known in Law)) from None
+            known = ", ".join(each.value for each in Law if each is not Law.EMPIRICAL)
+            raise InputError("law", law, f"one of {known}") from None
+        if law is Law.EMPIRICAL:
+            raise InputError(
+                "law", law.value, "given by samples alone: ServiceTime.empirical, or service.samples of a scenario"
+            )
         if scv is None:
             scv = 0.0 if law is Law.DETERMINISTIC else 1.0
         n = max(np.size(x) if np.ndim(x) else 1 for x in (mean, scv, later, aggregate))
@@ -153,6 +184,46 @@ class ServiceTime:
         """Lognormal service times; see :meth:`from_law`."""
         return cls.from_law(Law.LOGNORMAL, mean, scv=scv, later=later, aggregate=aggregate)
 
+    @classmethod
+    def empirical(cls, samples: SampleLike, *, later: FloatLike = 1.0, aggregate: FloatLike = 1.0) -> ServiceTime:
+        """Service times drawn from samples, with replacement: the law is the sample, and its moments are exact.
+
+        Parameters
+        ----------
+        samples : array_like of numbers, or list of n array_like, seconds
+            Timed first-layer inferences, of all devices alike or of each device; a matrix has one row a device.
+        later, aggregate : float or array_like, shape (n,)
+            A later layer and the aggregation, as multiples of the first layer: the samples times that number.
+
+        Raises
+        ------
+        InputError
+            For a device without samples, a sample that is not positive and finite (``samples[2][17]``), or lengths that differ.
+
+        Notes
+        -----
+        Mean, SCV and third moment divide by the number of samples N. ``mean_error`` is what N independent timings leave open,
+        the deviation over ``sqrt(N - 1)``; zero for a single one, which says nothing of its error.
+
+        Examples
+        --------
+        >>> ServiceTime.empirical([[20.0, 30.0, 40.0], [25.0]], later=2.0).mean.tolist()
+        [[30.0, 60.0, 30.0], [25.0, 50.0, 25.0]]
+        """
+        arrays = sample_arrays(samples)
+        n = len(arrays) if len(arrays) > 1 else max(np.size(x) if np.ndim(x) else 1 for x in (later, aggregate))
+        multiple = np.column_stack([np.ones(n), positive("stages.layer", later, n), positive("stages.aggregate", aggregate, n)])
+        first = np.array([times.mean() for times in arrays])
+        scv = sample_scv(arrays)
+        error = first * np.sqrt(scv / [max(times.size - 1, 1) for times in arrays])
+        return cls(
+            mean=first[:, None] * multiple,
+            scv=np.broadcast_to(scv[:, None], multiple.shape),
+            law=Law.EMPIRICAL,
+            mean_error=error[:, None] * multiple,
+            samples=arrays,
+        )
+
     @property
     def n_devices(self) -> int | None:
         """Number of devices described; None when one row serves all."""
@@ -179,15 +250,18 @@ class ServiceTime:
         """E[S^3] of each device and stage, s^3; shape as ``mean``.
 
         Gamma laws (exponential and deterministic among them): ``mean^3 (1 + c2) (1 + 2 c2)``; lognormal:
-        ``mean^3 (1 + c2)^3``, with ``c2`` the SCV.
+        ``mean^3 (1 + c2)^3``, with ``c2`` the SCV; empirical: that of the samples, scaled to the mean.
         """
+        if self.samples is not None:
+            return self.mean**3 * relative_moment(self.samples, 3)[:, None]
         factor = (1 + self.scv) ** 3 if self.law is Law.LOGNORMAL else (1 + self.scv) * (1 + 2 * self.scv)
         return self.mean**3 * factor
 
     def at_upper_limit(self, standard_errors: float) -> ServiceTime:
-        """The same laws with every mean raised by that many of its standard errors."""
+        """The same laws with every mean raised by that many of its standard errors; samples keep the shape of theirs."""
         assert self.mean_error is not None
-        return ServiceTime(mean=self.mean + standard_errors * self.mean_error, scv=self.scv, law=self.law)
+        raised = self.mean + standard_errors * self.mean_error
+        return ServiceTime(mean=raised, scv=self.scv, law=self.law, samples=self.samples)
 
     def __repr__(self) -> str:
         """Law, range of means, range of SCVs."""
@@ -196,7 +270,11 @@ class ServiceTime:
         spread = (
             f"{self.scv.min():.3g}" if self.scv.min() == self.scv.max() else f"{self.scv.min():.3g} to {self.scv.max():.3g}"
         )
-        return f"<ServiceTime: {self.law.value}, mean {span}, SCV {spread}>"
+        law = self.law.value
+        if self.samples is not None:
+            count = sum(times.size for times in self.samples)
+            law += f" ({count} sample{'s' * (count > 1)})"
+        return f"<ServiceTime: {law}, mean {span}, SCV {spread}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -214,12 +292,17 @@ class MeasuredServiceTime:
     tokens : tuple of TokenLengths
         One for all devices, or one a device.
     law : Law
-        Family that is matched to mean and SCV.
+        Family that is matched to mean and SCV; not the empirical one.
     """
 
     profiles: tuple[Profile, ...]
     tokens: tuple[TokenLengths, ...]
     law: Law = Law.GAMMA
+
+    def __post_init__(self) -> None:
+        """Refuse the law that profiles cannot give."""
+        if self.law == Law.EMPIRICAL:
+            raise InputError("law", Law.EMPIRICAL.value, "gamma or lognormal: a profile holds no samples to draw from")
 
     @property
     def n_devices(self) -> int | None:

@@ -269,8 +269,11 @@ class System:
             inclusion[row] = inclusion_from_coins(coin_chances(weight[row], int(k[u])), int(k[u]))
         return read_only(inclusion)
 
-    def round_trip(self, stage: int, k: int) -> FloatArray:
-        """Time that each link adds to a job: there and back, with message transmission; shape (n_links,), seconds.
+    def one_way(self, stage: int, k: int) -> tuple[FloatArray, FloatArray]:
+        """Time that a job's prompt takes over each link, and its response back; two arrays, shape (n_links,), seconds.
+
+        There: the link's delay, and prompt bytes / link rate. Back: the delay of the opposite link (the link's own where the
+        opposite is not listed), and the bytes of the asked device's response / link rate.
 
         Parameters
         ----------
@@ -280,14 +283,28 @@ class System:
             Neighbours of the asking user, on which the length of a later prompt depends.
         """
         there = np.asarray(self.network.link_delay)
-        total = there + _opposite_delay(self.network, there)
+        back = _opposite_delay(self.network, there)
         if self.link_rate is not None and self.footprint is not None:
             footprint = self.footprint.for_k(k)
             n = self.n_devices
             prompt = np.broadcast_to(footprint.prompt_bytes, (n, 3))[:, stage]
             response = np.broadcast_to(footprint.response_bytes, (n,))
-            total = total + (np.repeat(prompt, self.network.out_degree) + response[self.network.indices]) / self.link_rate
-        return total
+            there = there + np.repeat(prompt, self.network.out_degree) / self.link_rate
+            back = back + response[self.network.indices] / self.link_rate
+        return there, back
+
+    def round_trip(self, stage: int, k: int) -> FloatArray:
+        """Time that each link adds to a job: there and back, as :meth:`one_way` has them; shape (n_links,), seconds.
+
+        Parameters
+        ----------
+        stage : int
+            Column of :class:`dmoa_theory.model.service.Stage`.
+        k : int
+            Neighbours of the asking user, on which the length of a later prompt depends.
+        """
+        there, back = self.one_way(stage, k)
+        return there + back
 
     def warnings(self) -> tuple[str, ...]:
         """What to be wary of in the measurements behind the system, one sentence each."""

@@ -58,12 +58,19 @@ OVERRIDES = [
     ("service.scv=[1, 2]", f"service.scv = 2 values: {ONE_EACH}"),
     ("service.scv=-1", "service.scv = -1: a finite number, 0 or more"),
     ("service.law=weibull", "service.law = weibull: one of exponential, deterministic, gamma, lognormal"),
+    (
+        "service.law=empirical",
+        "service.law = empirical: given by samples alone: ServiceTime.empirical, or service.samples of a",
+    ),
     ("service.law=", 'service.law = "": one of exponential, deterministic, gamma, lognormal'),
     ("service.stages=3", "service.stages = 3: a section, written [service.stages]"),
     ("service.stages.layer=[1, 2]", f"service.stages.layer = 2 values: {ONE_EACH}"),
     ("service.stages.aggregate=0", "service.stages.aggregate = 0: a finite number above 0"),
     ("service.stages.later=2", 'unknown key service.stages.later: did you mean "layer"? known here: layer, aggregate'),
     ("service.profile=mine.json", "service.mean = 24.0: not beside profile: service times follow from the profile"),
+    ("service.samples=times.csv", "service.mean = 24.0: not beside samples: they are the law of service"),
+    ("service.samples=[1, 2]", "service.samples = [1, 2]: text in quotes"),
+    ("service.samples=", 'service.samples = "": the name of a file, or of bundled data'),
     ("service.prompt_tokens=9", "service.prompt_tokens = 9: only beside profile: token counts need a measured profile"),
     # network
     ("network.n=0", "network.n = 0: a whole number, 1 or more"),
@@ -114,7 +121,7 @@ def test_overrides(dmoa: Callable[..., Any], scenario: Callable[..., Path], over
     path = scenario()
     said = dmoa("region", path, "--set", override, "--json").complaint()
     assert said.startswith(f"{path}: {complaint}")
-    assert complaint.endswith((" ", "measured")) or said == f"{path}: {complaint}"
+    assert complaint.endswith((" ", " a", "measured")) or said == f"{path}: {complaint}"
 
 
 @pytest.mark.parametrize("override", ["moa.k", "=3", "", "moa.=3", ".k=3", "moa..k=3"])
@@ -147,7 +154,7 @@ def test_a_value_is_no_section(dmoa: Callable[..., Any], scenario: Callable[...,
         (b'[network]\ntopology = "ring"\nn = 4\n[[moa]]\nM = 1\n', "moa = [{'M': 1}]: a section, written [moa]"),
         (
             b'[network]\ntopology = "ring"\nn = 4\n',
-            "service.mean is missing: seconds of a first-layer inference, or a measured profile",
+            "service.mean is missing: seconds of a first-layer inference, samples of it, or a measured profile",
         ),
         (
             b'[network]\ntopology = "ring"\nn = 4\n[service]\nmean = 3\n',
@@ -296,6 +303,77 @@ def test_selections_that_are_no_file(dmoa: Callable[..., Any], scenario: Callabl
     assert said.endswith(": an existing CSV with columns from,to,probability")
 
 
+TIMES = "device,seconds\n0,20\n1,21.5\ndevice-2,19\n\n3,30\n3,25\n"
+SECONDS = "a number of seconds above 0, from 1e-30 to 1e+30"
+TIMES_HEADER = "a header with seconds, and device where devices differ"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", f"columns = none: {TIMES_HEADER}"),
+        ("\n \n", f"columns = none: {TIMES_HEADER}"),
+        ("20\n30\n", f"columns = 20: {TIMES_HEADER}"),
+        ("seconds\n", "rows = none: at least one time in seconds"),
+        (TIMES.replace("seconds", "time"), f"columns = device,time: {TIMES_HEADER}"),
+        (TIMES.replace("device,", "devcie,"), f"columns = devcie,seconds: {TIMES_HEADER}"),
+        (TIMES.replace("device,", "seconds,"), "columns = seconds,seconds: each column once"),
+        (TIMES.replace("1,21.5", "4,21.5"), "line 3: device = 4: a device of the network, by name or number"),
+        (TIMES.replace("1,21.5", ",21.5"), 'line 3: device = "": a device of the network, by name or number'),
+        (
+            TIMES.replace("1,21.5", ""),
+            "device device-1 is missing: at least one row for every device, or no column device where",
+        ),
+        (TIMES.replace("30", "-30"), f"line 6: seconds = -30: {SECONDS}"),
+        (TIMES.replace("30", "0"), f"line 6: seconds = 0: {SECONDS}"),
+        (TIMES.replace("30", "nan"), f"line 6: seconds = nan: {SECONDS}"),
+        (TIMES.replace("30", "1e31"), f"line 6: seconds = 1e31: {SECONDS}"),
+        (TIMES.replace("30", "a while"), f"line 6: seconds = a while: {SECONDS}"),
+        (TIMES.replace("30", ""), f'line 6: seconds = "": {SECONDS}'),
+        (TIMES.replace("1,21.5", "1,21,5"), "line 3 = 3 cells: 2, as in the header"),
+        (TIMES.replace("1,21.5", "1"), "line 3 = 1 cells: 2, as in the header"),
+        (TIMES + '3,"30\n', "line 8 = unexpected end of data: comma-separated values with closed quotes"),
+        (b"\xff\xfe", "cannot be read as UTF-8 text"),
+    ],
+)
+def test_samples(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path, content: str | bytes, complaint: str
+) -> None:
+    times = tmp_path / "times.csv"
+    times.write_bytes(content if isinstance(content, bytes) else content.encode())
+    said = dmoa("region", scenario(("mean = 24.0", 'samples = "times.csv"'))).complaint()
+    assert said.startswith(f"{times}: {complaint}")
+    assert complaint.endswith(" where") or said == f"{times}: {complaint}"
+
+
+@pytest.mark.parametrize("name", ["none.csv", "."])
+def test_samples_that_are_no_file(dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    said = dmoa("region", scenario(("mean = 24.0", f'samples = "{name}"'))).complaint()
+    assert said == f"{tmp_path}/office.toml: service.samples = {tmp_path / name}: an existing CSV with a column seconds"
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("service.mean=24", "service.mean = 24: not beside samples: they are the law of service"),
+        ("service.scv=1", "service.scv = 1: not beside samples: they are the law of service"),
+        ("service.law=gamma", "service.law = gamma: not beside samples: they are the law of service"),
+        ("service.law=empirical", "service.law = empirical: not beside samples: they are the law of service"),
+        ("service.profile=mine.json", "service.profile = mine.json: not beside samples: they are the law of service"),
+        ("service.prompt_tokens=9", "service.prompt_tokens = 9: only beside profile: token counts need a measured profile"),
+        ("service.stages.layer=[1, 2]", f"service.stages.layer = 2 values: {ONE_EACH}"),
+        ("service.stages.aggregate=0", "service.stages.aggregate = 0: a finite number above 0"),
+    ],
+)
+def test_overrides_of_a_scenario_with_samples(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path, override: str, complaint: str
+) -> None:
+    (tmp_path / "times.csv").write_text(TIMES)
+    path = scenario(("mean = 24.0", 'samples = "times.csv"'))
+    assert dmoa("region", path, "--json").code == 0
+    assert dmoa("region", path, "--set", override).complaint() == f"{path}: {complaint}"
+
+
 ACCURACY = "M,k,value,n_eval\n0,0,0.2,10\n1,1,0.4,10\n"
 
 
@@ -400,6 +478,8 @@ def test_profiles_that_are_none(
         ),
         ("service.instruction_tokens=-1", "service.instruction_tokens = -1: a number of tokens, 0 or more"),
         ("service.law=exponential", "service.law = exponential: gamma or lognormal: the profile and the token counts fix the"),
+        ("service.law=empirical", "service.law = empirical: gamma or lognormal: the profile and the token counts fix the SCV"),
+        ("service.samples=times.csv", "service.profile = epyc-1thread-qwen2-0.5b-2026-11-23: not beside samples: they are"),
         ("memory.context_tokens=-1", "memory.context_tokens = -1: a finite number, 0 or more"),
     ],
 )

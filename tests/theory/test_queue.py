@@ -6,8 +6,9 @@ import mpmath
 import numpy as np
 import pytest
 
+from dmoa_theory import MoA, Network, ServiceTime, System, latency
 from dmoa_theory.delay.queue import Wait, pollaczek_khinchine
-from dmoa_theory.stability.loads import WorkMoments
+from dmoa_theory.stability.loads import WorkMoments, work_moments
 
 
 def gamma_queue(load: float, scv: float, mean: float = 1.0) -> Wait:
@@ -30,6 +31,17 @@ def test_constant_service_waits_half_as_long() -> None:
     np.testing.assert_allclose(gamma_queue(0.8, 0.0).mean, gamma_queue(0.8, 1.0).mean / 2)
     np.testing.assert_allclose(gamma_queue(0.8, 0.7, mean=1e-6).mean, 1e-6 * gamma_queue(0.8, 0.7).mean)
     np.testing.assert_allclose(gamma_queue(0.8, 0.7, mean=1e6).variance, 1e12 * gamma_queue(0.8, 0.7).variance)
+
+
+def test_service_drawn_from_samples() -> None:
+    """M/G/1 by hand: 1, 2 or 6 s at 0.2 jobs/s; E[S^2] = 41/3, E[S^3] = 75, so E[W] = 41/12 and E[W^2] = 2 (41/12)^2 + 25/2."""
+    alone = System(
+        network=Network.from_adjacency([[0]]), arrival_rate=0.2, service=ServiceTime.empirical([1, 2, 6]), moa=MoA(0, 0)
+    )
+    wait = pollaczek_khinchine(work_moments(alone))
+    assert wait.mean[0] == pytest.approx(41 / 12, rel=1e-14)
+    assert wait.variance[0] == pytest.approx((41 / 12) ** 2 + 12.5, rel=1e-14)
+    assert latency(alone).mean == pytest.approx(41 / 12 + 3, rel=1e-14)
 
 
 @pytest.mark.parametrize("load", [1.0, 1.0 + 1e-12, 7.0])

@@ -96,6 +96,51 @@ def test_upper_limit_raises_every_mean_by_its_standard_errors() -> None:
     np.testing.assert_array_equal(ServiceTime.exponential(2.0).at_upper_limit(5.0).mean, [[2.0] * 3])
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_empirical_moments_are_those_of_the_samples(seed: int) -> None:
+    """Mean, SCV, E[S^2] and E[S^3] are numpy's population moments of the samples, times the multiplier in later stages."""
+    rng = np.random.default_rng(seed)
+    samples = [rng.lognormal(rng.normal(), 1.0, size) for size in (1, 2, 50, 1000)]
+    multiple = np.column_stack((np.ones(4), [1.5, 1.0, 0.2, 7.0], np.full(4, 0.4)))
+    service = ServiceTime.empirical(samples, later=multiple[:, 1], aggregate=0.4)
+    assert service.law is Law.EMPIRICAL
+    for (i, s), factor in np.ndenumerate(multiple):
+        times = factor * samples[i]
+        assert service.mean[i, s] == pytest.approx(times.mean(), rel=1e-13)
+        assert service.scv[i, s] == pytest.approx(times.var() / times.mean() ** 2, rel=1e-12, abs=1e-30)
+        assert service.second_moment()[i, s] == pytest.approx((times**2).mean(), rel=1e-12)
+        assert service.third_moment()[i, s] == pytest.approx((times**3).mean(), rel=1e-12)
+        error = stats.sem(times) if times.size > 1 else 0.0
+        assert service.mean_error[i, s] == pytest.approx(error, rel=1e-12)
+    alike = ServiceTime.empirical(samples[3], later=2.0)
+    np.testing.assert_allclose(alike.third_moment(), (samples[3] ** 3).mean() * np.array([[1, 8, 1]]))
+
+
+def test_drawing_from_an_empirical_law() -> None:
+    """A sample times ``mean`` over the samples' mean, drawn uniformly, has the moments that the law states; raised or not."""
+    samples = [np.array([1.0, 2.0, 6.0]), np.array([4.0, 5.0])]
+    service = ServiceTime.empirical(samples, later=[2.0, 3.0], aggregate=0.5)
+    for law in (service, service.at_upper_limit(2.0)):
+        np.testing.assert_array_equal(law.scv, service.scv)
+        for (i, s), mean in np.ndenumerate(law.mean):
+            drawn = law.samples[i] * mean / law.samples[i].mean()
+            assert drawn.mean() == pytest.approx(mean, rel=1e-14)
+            assert law.second_moment()[i, s] == pytest.approx((drawn**2).mean(), rel=1e-14)
+            assert law.third_moment()[i, s] == pytest.approx((drawn**3).mean(), rel=1e-14)
+    np.testing.assert_allclose(
+        service.at_upper_limit(2.0).mean, service.mean * (1 + 2 * np.array([[stats.sem(x) / x.mean()] for x in samples]))
+    )
+
+
+def test_empirical_service_of_equal_samples_is_constant() -> None:
+    """All samples alike, or a single one: the deterministic law, without error."""
+    for samples in ([0.1] * 7, [0.1]):
+        service, constant = ServiceTime.empirical(samples), ServiceTime.deterministic(0.1)
+        np.testing.assert_allclose(service.scv, 0.0, atol=1e-30)
+        np.testing.assert_allclose(service.third_moment(), constant.third_moment())
+        assert not np.any(service.mean_error)
+
+
 def nodes(count: TokenCount, points: int = 5) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Laguerre points and weights of a gamma law; exact for polynomials of degree 9."""
     if count.scv == 0:

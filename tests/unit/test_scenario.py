@@ -117,11 +117,11 @@ def test_every_commented_key_of_the_example_works(
 
 
 def test_every_commented_key_of_the_example_is_tried() -> None:
-    """Those of a line that starts with "# key ="; file and selection need a file of their own (below)."""
+    """Those of a line that starts with "# key ="; file, selection and samples need a file of their own (below)."""
     commented = set(re.findall(r"^# (\w+) =", EXAMPLE, re.MULTILINE))
     tried = {"link_rate", "tokens", *NUMBERS, "quorum", "mean_latency", "min_accuracy"}
     tried |= {"weights", "kv_bytes_per_token", "context_tokens", "bytes_per_prompt", "bytes_per_response"}
-    assert commented - tried == {"file", "directed", "selection"}
+    assert commented - tried == {"file", "directed", "selection", "samples"}
 
 
 def test_the_file_and_selection_of_the_example(read: Callable[..., System], tmp_path: Path) -> None:
@@ -137,6 +137,13 @@ def test_the_file_and_selection_of_the_example(read: Callable[..., System], tmp_
     assert system.network.n_links == 12
     assert system.network.names[0] == "desk-1"  # the scenario's names go before the file's
     assert system.inclusion() == pytest.approx([2 / 3] * 12)
+
+
+def test_the_samples_of_the_example(read: Callable[..., System], tmp_path: Path) -> None:
+    (tmp_path / "times.csv").write_text("device,seconds\n" + "".join(f"desk-{u},{20 + u}\n" for u in (4, 2, 3, 1)))
+    system = read(_uncommented(EXAMPLE, "samples", "stages", without=(*TOKENS, "memory")))
+    assert system.service.mean == pytest.approx(np.outer([21, 22, 23, 24], [1, 1.3, 1.3]))
+    assert latency(system).stable
 
 
 # -- defaults ---------------------------------------------------------------------------------------------------------
@@ -170,6 +177,30 @@ def test_stages_are_multiples_of_the_first(read: Callable[..., System]) -> None:
     assert system.service.mean.tolist() == [[24.0, 36.0, 24.0 * a] for a in (1, 2, 3, 4)]
 
 
+def test_samples_for_all_devices(read: Callable[..., System], tmp_path: Path) -> None:
+    """Without a column device; blank lines, blanks, semicolons, capitals and a byte-order mark do no harm."""
+    (tmp_path / "times.csv").write_text("\n\ufeffSeconds\n20\n\n 1e1 \n30.0\n".lstrip(), encoding="utf-8")
+    text = PLAIN.replace("mean = 24.0", 'samples = "times.csv"')
+    service = read(text).service
+    assert isinstance(service, ServiceTime)
+    assert service.law is Law.EMPIRICAL
+    assert [times.tolist() for times in service.samples] == [[20.0, 10.0, 30.0]]
+    assert service.mean.tolist() == [[20.0] * 3]
+    by_device = read(text, "service.stages.layer=[1, 2, 3, 4]").service
+    assert by_device.mean[:, 1].tolist() == [20.0, 40.0, 60.0, 80.0]
+    (tmp_path / "times.csv").write_text("device;seconds\n3;4\n0;1\ndevice-1;2\n2;3\n0;5\n")
+    assert [times.tolist() for times in read(text).service.samples] == [[1.0, 5.0], [2.0], [3.0], [4.0]]
+
+
+@pytest.mark.usefixtures("graph")
+def test_samples_go_before_graph_attributes(read: Callable[..., System], tmp_path: Path) -> None:
+    """The graph file knows mean and SCV of its devices too; its names are those of the column device."""
+    (tmp_path / "graphs" / "times.csv").write_text("seconds,device\n7,b\n5,a\n6,2\n8,c\n")
+    system = read(ON_GRAPH, "service.samples=graphs/times.csv")
+    assert system.service.law is Law.EMPIRICAL
+    assert system.service.mean[:, 0].tolist() == [5.0, 7.0, 7.0]
+
+
 # -- lists and numbers ------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +230,33 @@ def test_link_rates_add_bytes_over_rate(read: Callable[..., System]) -> None:
     neighbours = system.network.indices
     assert system.round_trip(0, 1) == pytest.approx(1.5 + (neighbours + 1) / 2)
     assert latency(system).mean > latency(read(PLAIN + memory)).mean + 1.0
+
+
+def test_one_way_is_half_of_a_round_trip(read: Callable[..., System]) -> None:
+    """There the delay of the asking device's links and the prompt; back that of the asked one's, and its answer."""
+    delay = "network.link_delay=[0.1, 0.2, 0.3, 0.4]"
+    plain = read(PLAIN, delay)
+    source, target = plain.network.link_sources(), plain.network.indices
+    there, back = plain.one_way(0, 1)
+    assert there.tolist() == [[0.1, 0.2, 0.3, 0.4][u] for u in source]
+    assert back.tolist() == [[0.1, 0.2, 0.3, 0.4][u] for u in target]
+    assert plain.round_trip(0, 1).tolist() == (there + back).tolist()
+    memory = "[memory]\nbytes_per_prompt = [1e6, 2e6, 3e6, 4e6]\nbytes_per_response = [1e5, 2e5, 3e5, 4e5]\n"
+    slow = read(PLAIN + memory, delay, "network.link_rate=2 MB/s")
+    there, back = slow.one_way(2, 1)
+    assert there == pytest.approx((source + 1) * 0.6)
+    assert back == pytest.approx((target + 1) * 0.15)
+    assert slow.round_trip(2, 1) == pytest.approx(there + back, rel=1e-15)
+
+
+def test_one_way_over_measured_lengths(read: Callable[..., System]) -> None:
+    """A later prompt holds k + 1 answers and takes longer to send; the answer does not."""
+    text = PLAIN.replace("mean = 24.0", f'profile = "{PROFILE}"\nprompt_tokens = 100\noutput_tokens = 50')
+    system = read(text, "network.link_rate=1 kB/s")
+    (first, answer), (later, same) = system.one_way(0, 2), system.one_way(1, 2)
+    assert (later > first).all()
+    assert (system.one_way(1, 3)[0] > later).all()
+    assert answer.tolist() == same.tolist()
 
 
 # -- graph files ------------------------------------------------------------------------------------------------------
