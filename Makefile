@@ -21,7 +21,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-benchmarks: $(VENV)/.test
+benchmarks: $(VENV)/.benchmarks
 	$(BIN)/python -m pytest tests/benchmarks --override-ini addopts= --import-mode=importlib -s
 
 clean:
@@ -38,3 +38,7 @@ $(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
 	touch $@ $(VENV)/.core
+
+$(VENV)/.benchmarks: $(VENV)/.test
+	$(PIP) --editable '.[benchmarks]'
+	touch $@

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dmoa_theory.model.topologies import build_topology
     from dmoa_theory.optimisation.choose import optimise
     from dmoa_theory.optimisation.plan import make_plan
+    from dmoa_theory.simulation.bursts.burst import simulate_burst
+    from dmoa_theory.simulation.steady.simulate import simulate
     from dmoa_theory.stability.region import stability_region
 
 __version__ = "0.1.0"
@@ -41,6 +43,8 @@ __all__ = [
     "load_scenario",
     "make_plan",
     "optimise",
+    "simulate",
+    "simulate_burst",
     "stability_region",
 ]
 
@@ -57,6 +61,8 @@ _HOME = {
     "load_scenario": "model.scenario",
     "make_plan": "optimisation.plan",
     "optimise": "optimisation.choose",
+    "simulate": "simulation.steady.simulate",
+    "simulate_burst": "simulation.bursts.burst",
     "stability_region": "stability.region",
 }
 

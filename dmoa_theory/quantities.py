@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["rate_unit", "show_number", "show_rate", "show_seconds", "show_share", "time_unit"]
+__all__ = [
+    "rate_unit",
+    "show_number",
+    "show_rate",
+    "show_seconds",
+    "show_share",
+    "show_uncertain",
+    "show_uncertain_rate",
+    "show_uncertain_seconds",
+    "show_uncertain_share",
+    "time_unit",
+]
+
+#: A half width below this part of its figure is rounding, not chance.
+_ROUNDING = 1e-7
 
 
 def rate_unit(per_second: float) -> tuple[float, str]:
@@ -67,14 +81,15 @@ def show_seconds(seconds: float) -> str:
 
     Examples
     --------
-    >>> show_seconds(41.27), show_seconds(0.0042), show_seconds(1234.5), show_seconds(18000)
-    ('41.3 s', '4.20 ms', '1234 s', '5.00 h')
+    >>> show_seconds(41.27), show_seconds(0.0042), show_seconds(1234.5), show_seconds(18000), show_seconds(99.96)
+    ('41.3 s', '4.20 ms', '1234 s', '5.00 h', '100 s')
     """
     if not math.isfinite(seconds):
         return "unbounded"
     size, unit = time_unit(seconds)
     amount = seconds / size
-    return f"{amount:.0f} {unit}" if amount >= 100 or amount == 0 else f"{amount:#.3g} {unit}"
+    shown = f"{amount:.0f}" if amount >= 100 or amount == 0 else f"{amount:#.3g}".rstrip(".")  # 99.96 becomes "100."
+    return f"{shown} {unit}"
 
 
 def show_share(share: float) -> str:
@@ -86,3 +101,84 @@ def show_share(share: float) -> str:
     '73.1 %'
     """
     return f"{100 * share:.1f} %" if math.isfinite(share) else "-"
+
+
+def show_uncertain(value: float, half_width: float) -> str:
+    """A figure and the half width of its interval: two digits of the half width, and the figure to the same place.
+
+    Examples
+    --------
+    >>> show_uncertain(18.1034, 0.1284), show_uncertain(0.0904, 0.000797), show_uncertain(8597.0, 341.0)
+    ('18.10 ± 0.13', '0.09040 ± 0.00080', '8,600 ± 340')
+    >>> show_uncertain(3.0, 0.0), show_uncertain(0.5, float("nan"))
+    ('3 ± 0', '0.5')
+    """
+    return _uncertain(value, half_width, 2)
+
+
+def show_uncertain_seconds(seconds: float, half_width: float) -> str:
+    """A duration and the half width of its interval, in one unit.
+
+    Examples
+    --------
+    >>> show_uncertain_seconds(18.1034, 0.1284), show_uncertain_seconds(0.0421, 0.0005)
+    ('18.10 ± 0.13 s', '42.10 ± 0.50 ms')
+    >>> show_uncertain_seconds(101.0, float("nan"))
+    '101 s'
+    """
+    if not _known(seconds, half_width):
+        return show_seconds(seconds)
+    size, unit = time_unit(max(abs(seconds), half_width))
+    return f"{_uncertain(seconds / size, half_width / size, 2)} {unit}"
+
+
+def show_uncertain_share(share: float, half_width: float) -> str:
+    """A fraction and the half width of its interval as percentages: one decimal, more where the half width is below 0.1 %.
+
+    Examples
+    --------
+    >>> show_uncertain_share(0.7314, 0.0018), show_uncertain_share(0.731412, 0.00018), show_uncertain_share(0.5, 0.0)
+    ('73.1 ± 0.2 %', '73.14 ± 0.02 %', '50.0 ± 0.0 %')
+    """
+    if not _known(share, half_width):
+        return show_share(share)
+    return f"{_uncertain(100 * share, 100 * half_width, 1, fewest_decimals=1)} %"
+
+
+def show_uncertain_rate(per_second: float, half_width: float) -> str:
+    """A rate and the half width of its interval, per second, minute, hour or day.
+
+    Examples
+    --------
+    >>> show_uncertain_rate(0.002, 0.000013)
+    '7.200 ± 0.047 per hour'
+    """
+    if per_second == 0 or not _known(per_second, half_width):
+        return show_rate(per_second)
+    seconds, unit = rate_unit(per_second)
+    return f"{_uncertain(per_second * seconds, half_width * seconds, 2)} per {unit}"
+
+
+def _known(value: float, half_width: float) -> bool:
+    return math.isfinite(value) and math.isfinite(half_width)
+
+
+def _uncertain(value: float, half_width: float, digits: int, *, fewest_decimals: int | None = None) -> str:
+    if not math.isfinite(value):
+        return "-"
+    if not math.isfinite(half_width):
+        return show_number(value)
+    if half_width <= _ROUNDING * abs(value):
+        return (
+            f"{show_number(value)} ± 0"
+            if fewest_decimals is None
+            else f"{value:,.{fewest_decimals}f} ± {0.0:.{fewest_decimals}f}"
+        )
+    # of the half width as rounded: 0.0996 is 0.10 to two digits
+    decimals = digits - 1 - math.floor(math.log10(float(f"{half_width:.{digits - 1}e}")))
+    if value != 0:  # however wide the interval, the figure keeps its first digit
+        decimals = max(decimals, -math.floor(math.log10(abs(value))))
+    if fewest_decimals is not None:
+        decimals = max(decimals, fewest_decimals)
+    shown = (f"{round(number, decimals):,.{max(decimals, 0)}f}" for number in (value, half_width))
+    return " ± ".join(shown)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dmoa_theory.compare import Comparison
 from dmoa_theory.delay.expected_error import ErrorBand
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
 from dmoa_theory.model.profile import Profile
@@ -15,11 +16,21 @@ from dmoa_theory.model.units import show_bytes
 from dmoa_theory.optimisation.candidates import LIMITS, Candidate
 from dmoa_theory.optimisation.choose import Decision
 from dmoa_theory.optimisation.plan import Plan
-from dmoa_theory.quantities import rate_unit, show_number, show_rate, show_seconds, show_share
+from dmoa_theory.quantities import (
+    rate_unit,
+    show_number,
+    show_rate,
+    show_seconds,
+    show_share,
+    show_uncertain,
+    show_uncertain_rate,
+    show_uncertain_seconds,
+)
+from dmoa_theory.simulation.steady.simulation_result import SimulationResult
 from dmoa_theory.stability.guarantee import Verdict
 from dmoa_theory.stability.region import StabilityRegion
 
-__all__ = ["decision_lines", "headline", "latency_lines", "plan_lines", "region_lines"]
+__all__ = ["comparison_lines", "decision_lines", "headline", "latency_lines", "plan_lines", "region_lines", "simulation_lines"]
 
 
 def headline(system: System) -> Iterator[str]:
@@ -35,6 +46,9 @@ def headline(system: System) -> Iterator[str]:
     if isinstance(system.service, MeasuredServiceTime):
         known = dict.fromkeys(_measurement(profile) for profile in system.service.profiles)
         yield f"  service: {span} for a first-layer inference, measured: {'; '.join(known)}"
+    elif system.service.samples is not None:
+        count = sum(times.size for times in system.service.samples)
+        yield f"  service: {span} for a first-layer inference, drawn from {count} sample{'s' * (count > 1)}"
     else:
         yield f"  service: {span} for a first-layer inference"
 
@@ -58,11 +72,8 @@ def region_lines(region: StabilityRegion) -> Iterator[str]:
         yield f"With {configuration} every queue stays bounded; the busiest device is {busiest.name}, at {load}."
         yield f"All rates may grow up to {show_number(region.critical_scale)} times; then {busiest.name} gives way first."
     else:
-        over = busiest.utilisation - 1
         yield f"UNSTABLE with {configuration}: {busiest.name} is offered {busiest.utilisation:.3g} seconds of work a second."
-        if over > 0:
-            yield f"Its backlog grows by up to {show_seconds(3600 * over)} of work an hour."
-        yield f"Queues stay bounded when all rates are scaled by less than {region.critical_scale:.3g}."
+        yield from _overload_lines(region)
     guarantee = region.guarantee
     if guarantee.verdict is Verdict.PROVED:
         yield f"Proved sufficient: {guarantee.theorem}."
@@ -70,6 +81,14 @@ def region_lines(region: StabilityRegion) -> Iterator[str]:
         reach = f"; proved up to {guarantee.certified_scale:.3g} times this load" if guarantee.certified_scale > 0 else ""
         yield f"Not proved: {guarantee.theorem}{reach}."
     yield from _wary(region.system.warnings())
+
+
+def _overload_lines(region: StabilityRegion) -> Iterator[str]:
+    """How fast the backlog of an overloaded device grows, and the largest scale that works."""
+    over = region.bottleneck.utilisation - 1
+    if over > 0:
+        yield f"Its backlog grows by up to {show_seconds(3600 * over)} of work an hour."
+    yield f"Queues stay bounded when all rates are scaled by less than {region.critical_scale:.3g}."
 
 
 def latency_lines(estimate: LatencyEstimate) -> Iterator[str]:
@@ -189,3 +208,89 @@ def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
         yield f"memory {show_bytes(picked.memory_bytes)} a device for weights, cache and queues"
     table = plan.decision.accuracy.name
     yield f"accuracy {100 * picked.accuracy:.1f} ± {100 * picked.accuracy_error:.1f} % as {table} states it"
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[str]:
+    """How far the theory is off, and whether that is as far as it says of itself."""
+    estimate, simulation = comparison.estimate, comparison.simulation
+    if not estimate.stable:
+        yield from latency_lines(estimate)
+    rows = {row.quantity: row for row in comparison.rows if row.of == "all prompts"}
+    for name in ("mean", "p95"):
+        row = rows.get(f"{name} latency")
+        if row is None or not np.isfinite(row.difference):
+            continue
+        side = "above" if row.difference > 0 else "below"
+        verdict = {True: "as near as it says of itself", False: "further than ever seen before", None: "error not known"}
+        band = f" ({_within(row.expected)})"
+        yield (
+            f"The theory's {name} latency is {100 * abs(row.difference):.1f} % {side} the simulation, "
+            f"{abs(row.standard_errors):.1f} standard errors: {verdict[row.within_expected]}{band}."
+        )
+    if simulation.queries:
+        yield f"Simulated: {simulation.queries:,} prompts, {simulation.jobs:,} inferences, seed {simulation.seed}."
+    for reason in comparison.reasons():
+        yield f"{reason[0].upper()}{reason[1:]}."
+    yield from _wary(estimate.system.warnings())
+
+
+def simulation_lines(result: SimulationResult, region: StabilityRegion, workers: int) -> Iterator[str]:
+    """What was simulated and how long that took, what it found, and what keeps it from being the whole truth."""
+    if result.partial:
+        yield "INTERRUPTED: what follows is partial."
+    yield from _simulated(result, workers)
+    yield from _simulated_stability(result, region)
+    if result.stable and result.queries:
+        mean, p95 = (show_uncertain_seconds(float(each.value), float(each.half_width)) for each in (result.mean, result.p95))
+        yield f"With {result.system.moa.label} a prompt takes {mean} on average, and 95 in 100 take less than {p95}."
+        answers = show_uncertain_rate(float(result.throughput.value), float(result.throughput.half_width))
+        under_way = show_uncertain(float(result.in_flight.value), float(result.in_flight.half_width))
+        yield f"Answers: {answers}; prompts under way at a time: {under_way}."
+        yield from _simulated_memory(result)
+    # the report names what grows in words of its own
+    yield from (f"{reason[0].upper()}{reason[1:]}." for reason in result.reasons() if not reason.startswith("no averages"))
+    yield from _wary(result.system.warnings())
+
+
+def _simulated(result: SimulationResult, workers: int) -> Iterator[str]:
+    runs = f" of {result.replications} replications" if result.wanted_replications > 1 else ""
+    prompts = f"{result.queries:,} prompt{'s' * (result.queries != 1)}"
+    kept = f"{prompts} in {result.batches} batch{'es' * (result.batches != 1)}{runs}" if result.queries else "no prompts kept"
+    yield f"Simulated: {kept}, after a warm-up of {result.warm_up:,}; {result.jobs:,} inferences in all; seed {result.seed}."
+    if result.seconds > 0:
+        speed, before = show_number(result.jobs / result.seconds), show_seconds(result.compile_seconds)
+        spent = show_seconds(result.seconds)
+        yield f"It took {spent}, {speed} inferences a second; loading or compiling the simulator took {before} before that."
+    if workers > result.wanted_replications:
+        idle = "one worker" if result.wanted_replications == 1 else f"{result.wanted_replications} workers"
+        yield f"Workers share replications, so only {idle} had work: --replications {workers} busies all {workers}."
+
+
+def _simulated_memory(result: SimulationResult) -> Iterator[str]:
+    if result.memory_quantile is None or not np.isfinite(result.memory_quantile.value).any():
+        return
+    most = int(np.nanargmax(result.memory_quantile.value))
+    need, allowed = show_bytes(float(result.memory_quantile.value[most])), result.system.constraints.memory
+    limit = f" of {show_bytes(allowed)} allowed" if allowed else ""
+    chance = result.system.constraints.overflow_probability
+    yield f"Memory: {result.system.network.name(most)} needs most, {need}{limit}, exceeded with probability {chance:g}."
+
+
+def _simulated_stability(result: SimulationResult, region: StabilityRegion) -> Iterator[str]:
+    """Which queues grow, and what the load has to say of it."""
+    busiest = region.bottleneck
+    if not result.stable:
+        growing = np.flatnonzero(result.growing)
+        fastest = int(growing[result.growth_rate[growing].argmax()])
+        name, growth = result.system.network.name(fastest), show_number(3600 * float(result.growth_rate[fastest]))
+        others = f" (and {growing.size - 1} more)" if growing.size > 1 else ""
+        yield f"UNSTABLE with {result.system.moa.label}: the queue of {name}{others} grew by {growth} jobs an hour."
+    offered = f"{busiest.name} is offered {busiest.utilisation:.3g} seconds of work a second"
+    if not region.stable:
+        if result.stable and result.queries:
+            yield f"UNSTABLE: {offered}. The run was too short to show it, and its figures are of no steady state."
+        else:
+            yield f"The load says so too: {offered}."
+        yield from _overload_lines(region)
+    elif not result.stable:
+        yield f"Yet no load is too high: {offered}. More --queries tell whether the queues settle."

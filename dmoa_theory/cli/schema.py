@@ -30,7 +30,7 @@ def schema(verb: str, /) -> int:
     Parameters
     ----------
     verb
-        plan, region, latency, optimise, calibrate or init.
+        A verb that prints JSON, such as plan.
     """
     print(read_schema(verb), end="")
     return 0

@@ -1,8 +1,9 @@
 """How far the latency approximation is from simulation, so that it can be said beside every number.
 
 The bundled table ``data/latency_errors.csv`` compares the approximation with exact simulations of random systems and of
-twelve reference systems, by load and by SCV of service; quorums and link delays have rows of their own. Its header says how
-the systems were drawn. The test-suite checks the table against the reference simulations.
+eleven reference systems, by load and by SCV of service; quorums and link delays have rows of their own. Its header says how
+the systems were drawn; ``tests/benchmarks/latency_errors.py`` makes it. The test-suite checks the table against the reference
+simulations and against fresh systems.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pictures of results: each function takes a result and returns the matplotlib Axes it drew on."""
+"""Pictures of results: each function takes a result and returns the matplotlib Axes (of two panels: the Figure) it drew."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dmoa_theory.plots.choice import plot_choice
+    from dmoa_theory.plots.comparison import plot_error_over_load, plot_latency_over_load, plot_over_load
     from dmoa_theory.plots.latency import plot_latency
     from dmoa_theory.plots.network import plot_network
     from dmoa_theory.plots.overview import plot_plan
     from dmoa_theory.plots.region import plot_section, plot_utilisation
+    from dmoa_theory.plots.simulation import plot_latency_distribution, plot_queue_lengths
     from dmoa_theory.plots.style import house_style, save
+    from dmoa_theory.plots.trajectories import plot_trajectories
 
 __all__ = [
     "house_style",
     "plot_choice",
+    "plot_error_over_load",
     "plot_latency",
+    "plot_latency_distribution",
+    "plot_latency_over_load",
     "plot_network",
+    "plot_over_load",
     "plot_plan",
+    "plot_queue_lengths",
     "plot_section",
+    "plot_trajectories",
     "plot_utilisation",
     "save",
 ]
@@ -27,10 +36,16 @@ __all__ = [
 _HOME = {
     "house_style": "style",
     "plot_choice": "choice",
+    "plot_error_over_load": "comparison",
     "plot_latency": "latency",
+    "plot_latency_distribution": "simulation",
+    "plot_latency_over_load": "comparison",
     "plot_network": "network",
+    "plot_over_load": "comparison",
     "plot_plan": "overview",
+    "plot_queue_lengths": "simulation",
     "plot_section": "region",
+    "plot_trajectories": "trajectories",
     "plot_utilisation": "region",
     "save": "style",
 }

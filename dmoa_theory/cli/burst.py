@@ -1,0 +1,106 @@
+"""``dmoa burst``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from dmoa_theory.cli.options import Options
+from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv, write_json
+from dmoa_theory.errors import InputError
+
+if TYPE_CHECKING:
+    from dmoa_theory.simulation.bursts.burst_result import BurstResult
+
+__all__ = ["burst"]
+
+_INTERRUPTED = 130
+
+
+def burst(
+    scenario: Path | None = None,
+    /,
+    *,
+    prompts: Annotated[int | None, Parameter(help="How many prompts arrive in a run.")] = None,
+    until: Annotated[float | None, Parameter(help="Or: seconds up to which they arrive.")] = None,
+    at_once: Annotated[bool, Parameter(negative="", help="All prompts arrive at time 0.")] = False,
+    buffer: Annotated[int | None, Parameter(help="Ask when so many jobs first wait at a device.")] = None,
+    replications: Annotated[int, Parameter(help="Independent runs.")] = 100,
+    seed: Annotated[int, Parameter(help="Same seed, same answer.")] = 0,
+    workers: Annotated[int, Parameter(help="Processes; the answer does not depend on them.")] = 1,
+    options: Options = Options(),  # noqa: B008 - frozen
+) -> int:
+    """Finite runs from empty queues: a burst of prompts, queues over time, when a buffer is full.
+
+    Parameters
+    ----------
+    scenario
+        A scenario file; default the bundled example. It need not be stable.
+    """
+    from dmoa_theory.simulation.bursts.burst import simulate_burst
+
+    system = options.system(scenario)
+    try:
+        with progress("runs from empty queues") as advance:
+            result = simulate_burst(
+                system,
+                prompts=prompts,
+                until=until,
+                at_once=at_once,
+                buffer=buffer,
+                replications=replications,
+                seed=seed,
+                workers=workers,
+                progress=advance,
+            )
+    except InputError as error:  # of the options: the scenario has been read
+        raise error.located(field=f"--{error.field.replace('_', '-')}") from None
+    if options.out is not None:
+        from dmoa_theory.plots.style import save
+        from dmoa_theory.plots.trajectories import plot_trajectories
+
+        out = folder(options.out)
+        write_json(out / "burst.json", result)
+        write_csv(out / "burst.csv", result.records())
+        write_csv(out / "queues.csv", result.device_records())
+        write_csv(out / "trajectories.csv", result.trajectory_records())
+        save(plot_trajectories(result), out / "trajectories.png")
+    if options.json:
+        print_json(result.to_dict())
+    else:
+        from dmoa_theory.cli.report import headline
+
+        out_console = console()
+        print_lines(out_console, headline(system))
+        print_table(out_console, result.table())
+        print_table(out_console, result.device_table())
+        print_lines(out_console, _lines(result))
+    return _INTERRUPTED if result.partial else 0
+
+
+def _lines(result: BurstResult) -> Iterator[str]:
+    """How latency grows with the place in the burst, how far a single run strays, when buffers are full."""
+    from dmoa_theory.quantities import show_seconds, show_share
+
+    places = result.places
+    if result.prompts is not None and places.first.size > 1:
+        first, last = (show_seconds(float(places.mean.value[p])) for p in (0, -1))
+        which = (
+            "the last" if places.first[-1] == places.last[-1] else f"one of the last {places.last[-1] - places.first[-1] + 1}"
+        )
+        start = "the first prompt" if places.last[0] == 1 else f"one of the first {places.last[0]} prompts"
+        yield f"On average {start} takes {first}, {which} {last}."
+    if result.mean_deviation == result.mean_deviation:
+        yield f"The mean latency of a single run strays by {show_seconds(result.mean_deviation)} (standard deviation)."
+    if result.buffer is not None:
+        somewhere = result.buffer.any_device
+        chance = show_share(float(somewhere.chance.value))
+        when = f", half of them by {show_seconds(float(somewhere.median))}" if somewhere.chance.value > 0 else ""
+        yield f"A device has {result.buffer.size} jobs waiting at some time in {chance} of the runs{when}."
+    for reason in result.reasons:
+        yield f"{reason[0].upper()}{reason[1:]}."
+    for text in result.system.warnings():
+        yield f"Beware: {text}."

@@ -1,0 +1,44 @@
+"""``dmoa replay``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, write_csv, write_json
+from dmoa_theory.simulation.traces.files import read_trace
+from dmoa_theory.simulation.traces.replay import replay as replay_trace
+
+__all__ = ["replay"]
+
+
+def replay(
+    trace: Path,
+    /,
+    *,
+    json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")] = False,
+    out: Annotated[str | None, Parameter(name="--out", help="Folder for tables; made if it is not there.")] = None,
+) -> int:
+    """Play recorded inference times through the queues: latencies, and the queues as the published code counts them.
+
+    Parameters
+    ----------
+    trace
+        A trace file, .json or .csv: arrivals, where the jobs went, how long each inference took.
+    """
+    result = replay_trace(read_trace(trace))
+    if out is not None:
+        place = folder(out)
+        write_json(place / "replay.json", result)
+        write_csv(place / "replay.csv", result.records())
+        write_csv(place / "queues.csv", result.device_records())
+    if json:
+        print_json(result.to_dict())
+    else:
+        out_console = console()
+        print_table(out_console, result.table())
+        print_table(out_console, result.device_table())
+        print_lines(out_console, (f"{reason[0].upper()}{reason[1:]}." for reason in result.reasons))
+    return 0

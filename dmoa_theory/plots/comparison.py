@@ -1,0 +1,168 @@
+"""Theory against simulation over load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator
+
+from dmoa_theory.plots.scales import grid_lines, legend_below, pin_ticks
+from dmoa_theory.plots.style import BLUE, INK, ORANGE, PURPLE, house_style, new_figure
+from dmoa_theory.plots.text import heading
+from dmoa_theory.quantities import time_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from dmoa_theory.compare import Comparison, Sweep
+
+__all__ = ["plot_error_over_load", "plot_latency_over_load", "plot_over_load"]
+
+# quantity of a row, name of its band, label, colour, marker
+_FIGURES = (
+    ("mean latency", "mean", "mean", BLUE, "o"),
+    ("p95 latency", "p95", "p95", ORANGE, "s"),
+    ("p99 latency", "p99", "p99", PURPLE, "^"),
+)
+
+
+def plot_over_load(sweep: Sweep, *, note: str = "") -> Figure:
+    """Draw latency over load, theory as lines and simulation as points, and below it how far the theory is off.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        From :func:`dmoa_theory.compare.compare_over_load`.
+    note : str
+        What to say of the (M, k) in place of its numbers alone.
+
+    Returns
+    -------
+    Figure
+    """
+    with house_style():
+        figure = new_figure(6.8, 6.6)
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        plot_latency_over_load(sweep, ax=upper, note=note, legend=False)
+        plot_error_over_load(sweep, ax=lower)
+        upper.set_xlabel("")
+        return figure
+
+
+def plot_latency_over_load(sweep: Sweep, *, ax: Axes | None = None, note: str = "", legend: bool = True) -> Axes:
+    """Draw mean, p95 and p99 of the latency over load: theory as lines, simulation as points with 95 % intervals.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+    note : str
+        What to say of the (M, k) in place of its numbers alone.
+    legend : bool
+
+    Returns
+    -------
+    Axes
+    """
+    with house_style():
+        axes = ax if ax is not None else new_figure(6.8, 4.4).add_subplot()
+        pin_ticks(axes)
+        system = sweep.comparisons[0].estimate.system
+        heading(axes, "Latency over load, all prompts", note or system.moa.label)
+        means = [row.simulated for c in sweep.comparisons for row in c.rows if row.of == "all prompts"]
+        seconds, unit = time_unit(float(np.nanmedian(means)) if means else 1.0)
+        for quantity, name, _, colour, marker in _FIGURES:
+            load, _, simulated, half = _series(sweep, quantity)
+            axes.plot(100 * sweep.curve_loads, sweep.curve[name] / seconds, color=colour, linewidth=1.6)
+            axes.errorbar(
+                100 * load,
+                simulated / seconds,
+                yerr=np.nan_to_num(half) / seconds,
+                fmt=marker,
+                color=colour,
+                markersize=5,
+                capsize=2.5,
+                linewidth=1.2,
+            )
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda value, _place: f"{value:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+        grid_lines(axes.yaxis)
+        axes.set_ylabel(f"time from prompt to answer ({unit})")
+        axes.set_xlabel("utilisation of the busiest device (%)")
+        if legend:
+            legend_below(axes, _keys())
+        return axes
+
+
+def plot_error_over_load(sweep: Sweep, *, ax: Axes | None = None) -> Axes:
+    """Draw how far the theory is off, in per cent of the simulation, with the simulation's 95 % intervals.
+
+    The band is the typical error of the mean that the theory states of itself.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+
+    Returns
+    -------
+    Axes
+    """
+    with house_style():
+        axes = ax if ax is not None else new_figure(6.8, 3.4).add_subplot()
+        pin_ticks(axes)
+        axes.axhline(0.0, color=INK, linewidth=0.8)
+        bands = [expected.mean for expected in sweep.expected()]
+        typical = np.array([np.nan if band is None else 100 * band.typical for band in bands])
+        axes.fill_between(100 * np.array(sweep.loads), -typical, typical, color=BLUE, alpha=0.12, linewidth=0)
+        for quantity, _, _, colour, marker in _FIGURES:
+            load, theory, simulated, half = _series(sweep, quantity)
+            axes.errorbar(
+                100 * load,
+                100 * (theory / simulated - 1),
+                yerr=100 * np.nan_to_num(half / simulated),
+                fmt=f"{marker}-",
+                color=colour,
+                markersize=5,
+                capsize=2.5,
+                linewidth=1.2,
+            )
+        grid_lines(axes.yaxis)
+        axes.set_xlabel("utilisation of the busiest device (%)")
+        axes.set_ylabel("theory less simulation (%)")
+        legend_below(axes, _keys())
+        return axes
+
+
+def _series(sweep: Sweep, quantity: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Loads, theory, simulation and half widths of one figure over all prompts, where there are any."""
+
+    def figures(comparison: Comparison) -> tuple[float, float, float]:
+        for row in comparison.rows:
+            if row.quantity == quantity and row.of == "all prompts":
+                return row.theory, row.simulated, row.half_width
+        return float("nan"), float("nan"), float("nan")
+
+    values = np.array([figures(comparison) for comparison in sweep.comparisons])
+    return np.array(sweep.loads), values[:, 0], values[:, 1], values[:, 2]
+
+
+def _keys() -> list[Line2D | Patch]:
+    kinds = [
+        Line2D([], [], color=colour, marker=marker, markersize=5, linestyle="none", label=label)
+        for _, _, label, colour, marker in _FIGURES
+    ]
+    return [
+        *kinds,
+        Line2D([], [], color=INK, linewidth=1.6, label="theory"),
+        Line2D([], [], color=INK, marker="o", markersize=5, linestyle="none", label="simulated, ± 95 %"),
+        Patch(color=BLUE, alpha=0.15, linewidth=0, label="typical error stated, mean"),
+    ]

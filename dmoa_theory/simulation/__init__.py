@@ -1,0 +1,1 @@
+"""Exact discrete-event simulation: traces, what becomes of them, and the statistics of long runs."""

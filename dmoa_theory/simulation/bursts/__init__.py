@@ -1,0 +1,1 @@
+"""Finite runs from empty queues."""

@@ -1,0 +1,222 @@
+"""Finite runs from empty queues: a burst of prompts, or prompts until a time; the system need not be stable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from dmoa_theory.errors import InputError
+from dmoa_theory.model.checks import LARGEST
+from dmoa_theory.model.system import System
+from dmoa_theory.simulation.bursts.burst_result import BurstResult
+from dmoa_theory.simulation.bursts.burst_run import FiniteRuns, Run, play
+from dmoa_theory.simulation.bursts.burst_summary import (
+    buffer_times,
+    deviation,
+    latency_mean,
+    latency_quantile,
+    mean_of_runs,
+    prompt_places,
+    published_runs,
+    queue_trajectories,
+)
+from dmoa_theory.simulation.kernel.engine import TooMuchMemoryError, check_counts
+
+__all__ = ["simulate_burst"]
+
+#: Inferences of one run, all of which are written down: some hundred bytes each.
+MOST_JOBS = 5 * 10**6
+#: Runs.
+MOST_RUNS = 10**6
+#: Latencies of all runs, which are kept.
+MOST_LATENCIES = 2 * 10**7
+#: Bytes for the queues of all runs at all times.
+MOST_LOOK_BYTES = 2**31
+#: Parts that each worker is given the runs in.
+_PARTS = 32
+
+
+def simulate_burst(
+    system: System,
+    *,
+    prompts: int | None = None,
+    until: float | None = None,
+    at_once: bool = False,
+    buffer: int | None = None,
+    replications: int = 100,
+    seed: int = 0,
+    workers: int = 1,
+    points: int = 200,
+    progress: Callable[[float], None] | None = None,
+) -> BurstResult:
+    """Simulated, every run exact: what becomes of a system that starts empty.
+
+    Parameters
+    ----------
+    system : System
+        Need not be stable.
+    prompts : int, optional
+        So many prompts arrive and are followed until the last job is done. Either this or ``until``.
+    until : float, optional, s
+        Prompts arrive up to this time, and are followed until the last job is done.
+    at_once : bool
+        All prompts arrive at time 0, each at a user drawn in proportion to the rates; only with ``prompts``.
+    buffer : int, optional
+        Ask when so many jobs first wait at a device.
+    replications : int
+        Independent runs.
+    seed : int
+        Same seed, same result, whatever the number of workers.
+    workers : int
+        Processes.
+    points : int
+        Most times at which queues are looked at; there are more than half as many.
+    progress : callable, optional
+        Called with the share of the runs that are in.
+
+    Returns
+    -------
+    BurstResult
+        When interrupted (Ctrl-C) of the runs that are in, and marked ``partial``.
+
+    Raises
+    ------
+    InputError
+        When a number is not one of its kind, both or neither of ``prompts`` and ``until`` are given, or the runs would not
+        fit into memory.
+    KeyboardInterrupt
+        When interrupted before any run is in.
+
+    Notes
+    -----
+    A run is one observation: means over runs come with Student's t, percentiles with the test of a share over runs. Arrivals
+    are a merged Poisson process at the rates of the system from time 0 on; with ``until`` their number is itself random.
+
+    Examples
+    --------
+    >>> alone = System.from_arrays([[0]], 0.5, 1.0, M=0, k=0, law="deterministic")
+    >>> result = simulate_burst(alone, prompts=5, at_once=True, replications=2)
+    >>> float(result.mean.value), float(result.waiting_per_device.value), result.most_waiting.tolist()
+    (3.0, 2.0, [4])
+    """
+    runs = FiniteRuns(system=system, prompts=prompts, until=until, at_once=at_once, buffer=buffer, points=points)
+    _check(runs, replications, seed, workers)
+    seeds = np.random.SeedSequence(seed).spawn(replications)
+    done: list[Run] = []
+    try:
+        for part in _played(runs, seeds, workers):
+            done.extend(part)
+            if progress is not None:
+                progress(len(done) / replications)
+    except KeyboardInterrupt:
+        if not done:
+            raise
+    except TooMuchMemoryError:
+        field, value = ("until", until) if prompts is None else ("prompts", prompts)
+        raise InputError(field, value, "less: the queues do not fit into memory") from None
+    return _result(runs, done, seed, replications)
+
+
+def _played(runs: FiniteRuns, seeds: list[np.random.SeedSequence], workers: int) -> Iterator[list[Run]]:
+    """The runs in order, in parts."""
+    if workers == 1:
+        yield from ([play(runs, each)] for each in seeds)
+        return
+    from joblib import Parallel, delayed
+
+    size = max(1, -(-len(seeds) // (_PARTS * workers)))
+    parts = [seeds[at : at + size] for at in range(0, len(seeds), size)]
+    parallel = Parallel(n_jobs=min(workers, len(parts)), backend="loky", return_as="generator", max_nbytes=None)
+    playing = parallel(delayed(_play_part)(runs, part) for part in parts)
+    try:
+        yield from playing
+    finally:
+        playing.close()
+
+
+def _play_part(runs: FiniteRuns, seeds: list[np.random.SeedSequence]) -> list[Run]:
+    return [play(runs, each) for each in seeds]
+
+
+def _result(runs: FiniteRuns, done: list[Run], seed: int, asked: int) -> BurstResult:
+    means = np.array([run.latency.mean() if run.latency.size else np.nan for run in done])
+    waiting = np.array([run.waiting for run in done])
+    in_system = np.array([run.in_system for run in done])
+    largest = np.array([run.largest_waiting for run in done])
+    ends = np.array([run.last_end for run in done])
+    published, published_reason = published_runs(done)
+    return BurstResult(
+        system=runs.system,
+        prompts=runs.prompts,
+        until=runs.until,
+        at_once=runs.at_once,
+        seed=seed,
+        asked=asked,
+        replications=len(done),
+        prompts_per_run=sum(run.latency.size for run in done) / len(done),
+        mean=latency_mean(done),
+        p50=latency_quantile(done, 0.50),
+        p95=latency_quantile(done, 0.95),
+        p99=latency_quantile(done, 0.99),
+        mean_deviation=deviation(means),
+        makespan=mean_of_runs(ends),
+        makespan_deviation=deviation(ends),
+        utilisation=mean_of_runs(np.array([run.utilisation for run in done])),
+        waiting=mean_of_runs(waiting),
+        in_system=mean_of_runs(in_system),
+        waiting_per_device=mean_of_runs(waiting.mean(axis=1)),
+        in_system_per_device=mean_of_runs(in_system.mean(axis=1)),
+        waiting_deviation=deviation(waiting.mean(axis=1)),
+        largest_waiting=mean_of_runs(largest),
+        most_waiting=largest.max(axis=0),
+        places=prompt_places(done),
+        trajectories=queue_trajectories(done),
+        published=published,
+        published_reason=published_reason,
+        buffer=None if runs.buffer is None else buffer_times(done, runs.buffer),
+    )
+
+
+def _check(runs: FiniteRuns, replications: int, seed: int, workers: int) -> None:
+    """Refuse what is not a finite number of runs that fit into memory."""
+    prompts, until = runs.prompts, runs.until
+    if prompts is None and until is None:
+        raise InputError("prompts", InputError.MISSING, "how many prompts arrive, or with until a time up to which they do")
+    if prompts is not None and until is not None:
+        raise InputError("until", until, "left out when the number of prompts is given")
+    if runs.at_once and prompts is None:
+        raise InputError("at_once", True, "only with a number of prompts")
+    check_counts(replications=replications, workers=workers)
+    if prompts is not None:
+        check_counts(prompts=prompts)
+    if runs.buffer is not None:
+        check_counts(buffer=runs.buffer)
+    if until is not None and (isinstance(until, bool) or not 0 < until <= LARGEST):
+        raise InputError("until", until, f"a number of seconds above 0, at most {LARGEST:g}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError("seed", seed, "a whole number, 0 or more")
+    if isinstance(runs.points, bool) or not isinstance(runs.points, int | np.integer) or runs.points < 2:
+        raise InputError("points", runs.points, "a whole number, 2 or more")
+    _check_room(runs, replications)
+
+
+def _check_room(runs: FiniteRuns, replications: int) -> None:
+    """Refuse runs that would not fit into memory, and say how many would."""
+    if replications > MOST_RUNS:
+        raise InputError("replications", replications, f"a whole number from 1 to {MOST_RUNS:,}")
+    total = float(runs.system.rates.sum())
+    M, k, _ = runs.system.moa.per_user(runs.system.n_devices)
+    jobs = int((M * (k + 1) + 1).max())
+    most = min(MOST_JOBS // jobs, MOST_LATENCIES // replications)
+    if runs.prompts is None:
+        assert runs.until is not None
+        if not total * runs.until <= most / 2:  # the number of arrivals is random
+            longest = most / 2 / total
+            raise InputError("until", runs.until, f"at most {longest:.3g} s at this rate with {replications:,} runs")
+    elif runs.prompts > most:
+        raise InputError("prompts", runs.prompts, f"a whole number from 1 to {most:,} with {replications:,} runs")
+    room = MOST_LOOK_BYTES // (16 * runs.system.n_devices)  # two counts of four bytes, and a copy of them
+    if replications * runs.points > room:
+        allowed = f"at most {room // runs.points:,} with {runs.points} points on {runs.system.n_devices:,} devices"
+        raise InputError("replications", replications, allowed)

@@ -1,0 +1,1 @@
+"""The compiled simulator: every event of a run, exactly, and room for what it writes down."""

@@ -1,0 +1,1 @@
+"""What a simulated figure is worth: warm-up, batches, intervals, percentiles."""

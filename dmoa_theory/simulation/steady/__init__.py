@@ -1,0 +1,1 @@
+"""Simulation in steady state: replications, intervals, results."""

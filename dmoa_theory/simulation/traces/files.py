@@ -1,0 +1,112 @@
+"""Read and write traces; the extension says the format: JSON or CSV."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+
+from dmoa_theory.errors import InputError
+from dmoa_theory.simulation.traces.csv_file import parse_trace_csv, trace_csv
+from dmoa_theory.simulation.traces.json_file import parse_trace_json, trace_json
+from dmoa_theory.simulation.traces.trace import Trace
+from dmoa_theory.whole_files import write_whole
+
+__all__ = ["read_trace", "write_trace"]
+
+_READERS: Mapping[str, Callable[[str, str], Trace]] = MappingProxyType({".json": parse_trace_json, ".csv": parse_trace_csv})
+_WRITERS: Mapping[str, Callable[[Trace], str]] = MappingProxyType({".json": trace_json, ".csv": trace_csv})
+
+
+def read_trace(path: str | os.PathLike[str]) -> Trace:
+    r"""Read a trace from a file.
+
+    Parameters
+    ----------
+    path : str or path
+        ``.json``: ``{"schema": "dmoa/trace/1", "devices": ["a", "b"], "queries": [{"arrival": 0.0, "user": "a", "stages":
+        [{"jobs": [{"device": "a", "service": 1.2}, ...]}, ...]}, ...]}``, where ``devices`` may be a count, a stage may have a
+        ``quorum`` and a job ``there`` and ``back``. ``.csv``: one row a job, columns ``query, arrival, user, stage, device,
+        service`` and perhaps ``there, back, quorum``. Times in seconds; devices by number, from 0, or by name.
+
+    Raises
+    ------
+    InputError
+        One line: the file, the place in it, the field, its value and what is allowed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "burst.csv")
+    ...     _ = path.write_text("query,arrival,user,stage,device,service\n0,0,0,0,0,2.5\n1,1,1,0,1,3\n")
+    ...     read_trace(path)
+    <Trace of 2 queries, 2 stages and 2 jobs at 2 devices>
+    """
+    path = Path(path)
+    parse = _READERS[_format(path)]
+    return parse(_text(path), str(path))
+
+
+def write_trace(trace: Trace, path: str | os.PathLike[str]) -> Path:
+    """Write a trace to a file, as :func:`read_trace` reads it; every number is read back exactly.
+
+    Parameters
+    ----------
+    trace : Trace
+    path : str or path
+        ``.json`` or ``.csv``. A file that is there is replaced whole.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    InputError
+        For another extension, or a place that cannot be written to.
+    """
+    path = Path(path)
+    text = _WRITERS[_format(path)](trace)
+    try:
+        write_whole(path, text)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise InputError("", reason, "a path that can be written", file=str(path)) from None
+    return path
+
+
+def _format(path: Path) -> str:
+    extension = path.suffix.lower()
+    if extension not in _READERS:
+        raise InputError("", path.suffix or "no extension", f"a file ending in {' or '.join(_READERS)}", file=str(path))
+    return extension
+
+
+def _text(path: Path) -> str:
+    """A file as UTF-8, with or without a byte-order mark."""
+    file = str(path)
+    if os.path.lexists(path) and not os.path.isfile(path):  # a pipe would be waited for without end
+        raise InputError("", "a folder" if os.path.isdir(path) else "not a regular file", "a file", file=file)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        try:
+            near = get_close_matches(path.name, sorted(entry.name for entry in path.parent.iterdir()), n=1)
+        except OSError:
+            near = []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError("", "no such file", f"the path of an existing file{hint}", file=file) from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise InputError("", reason, "a file that can be read", file=file) from None
+    if not data.strip():
+        raise InputError("", "an empty file", "a trace of at least one query", file=file)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"line {line}", f"byte 0x{data[error.start]:02x}", "text in UTF-8", file=file) from None

@@ -1,0 +1,146 @@
+"""`dmoa burst`: the report, the JSON, the files, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmoa_theory.cli.schema import read_schema
+from dmoa_theory.simulation.bursts.burst_run import Run, play
+
+FILES = {"burst.json", "burst.csv", "queues.csv", "trajectories.csv", "trajectories.png"}
+
+
+def test_json_keeps_its_schema(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    path = scenario()
+    answer = dmoa("burst", path, "--prompts", 6, "--replications", 20, "--buffer", 2, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    document = answer.checked("burst")
+    assert (document["prompts"], document["until"], document["replications"], document["partial"]) == (6, None, 20, False)
+    assert document["mean"]["lower"] < document["mean"]["value"] < document["mean"]["upper"]
+    assert [(row["first"], row["last"]) for row in document["by_prompt"]] == [(i, i) for i in range(1, 7)]
+    assert [device["name"] for device in document["per_device"]] == [f"device-{d}" for d in range(4)]
+    assert len(document["trajectories"]["time"]) == len(document["trajectories"]["mean_of_devices"]["waiting"]["mean"])
+    assert document["buffer"]["size"] == 2
+    assert document["published"]["latency"]["value"] == pytest.approx(document["mean"]["value"])
+    again = dmoa("burst", path, "--prompts", 6, "--replications", 20, "--buffer", 2, "--json", "--seed", 0)
+    assert again.out == answer.out
+    other = dmoa("burst", path, "--prompts", 6, "--replications", 20, "--buffer", 2, "--json", "--seed", 1).json
+    assert other["mean"] != document["mean"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--until", "3600"),
+        ("--until", "1e-6"),
+        ("--prompts", "1", "--replications", "1"),
+        ("--prompts", "9", "--at-once", "--buffer", "3"),
+        ("--prompts", "4", "--set", "moa.quorum=2"),
+        ("--prompts", "300", "--replications", "2"),
+        ("--prompts", "30", "--set", "arrivals.rate=2.0"),
+    ],
+)
+def test_every_kind_of_run_keeps_the_schema(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], arguments: tuple[str, ...]
+) -> None:
+    """Code 0 also when the system is not stable: a finite run is well defined."""
+    path, short = scenario(), () if "--replications" in arguments else ("--replications", "5")
+    answer = dmoa("burst", path, *arguments, *short, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    answer.checked("burst")
+    report = dmoa("burst", path, *arguments, *short)
+    assert (report.code, report.err) == (0, "")
+    assert "nan" not in report.out
+    assert "inf" not in report.out.replace("inference", "")
+
+
+def test_the_schema_asks_for_every_key() -> None:
+    schema = json.loads(read_schema("burst"))
+    assert set(schema["required"]) == set(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
+def test_the_report(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    report = dmoa("burst", scenario(), "--prompts", 10, "--at-once", "--buffer", 2, "--replications", 30)
+    said = " ".join(report.out.split())
+    assert "10 prompts at once with M=1, k=2, from empty queues (simulated, 30 runs)" in said
+    assert "number waiting, mean of devices" in said
+    assert "On average the first prompt takes" in said
+    assert "The mean latency of a single run strays by" in said
+    assert "A device has 2 jobs waiting at some time in 100.0 % of the runs" in said
+
+
+def test_files_are_whole(dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path) -> None:
+    out, path = tmp_path / "made" / "here", scenario()
+    printed = dmoa("burst", path, "--prompts", 5, "--replications", 10, "--out", out, "--json")
+    files = {entry.name: entry.read_bytes() for entry in out.iterdir()}
+    assert set(files) == FILES
+    assert json.loads(files["burst.json"]) == printed.json
+    rows = list(csv.DictReader(files["burst.csv"].decode().splitlines()))
+    assert [row["prompts"] for row in rows] == ["all", "1", "2", "3", "4", "5"]
+    assert float(rows[0]["mean_s"]) == printed.json["mean"]["value"]
+    assert len(list(csv.DictReader(files["queues.csv"].decode().splitlines()))) == 4
+    looks = list(csv.DictReader(files["trajectories.csv"].decode().splitlines()))
+    assert len(looks) == 5 * len(printed.json["trajectories"]["time"])
+    assert {row["device"] for row in looks} == {"mean of devices", *(f"device-{d}" for d in range(4))}
+    assert files["trajectories.png"].startswith(b"\x89PNG")
+    dmoa("burst", path, "--prompts", 5, "--replications", 10, "--out", out)
+    assert {entry.name: entry.read_bytes() for entry in out.iterdir()} == files
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "--prompts is missing: "),
+        (("--prompts", "0"), "--prompts = 0: a whole number, 1 or more"),
+        (("--prompts", "-3"), "--prompts = -3: "),
+        (("--prompts", "many"), "Invalid value for --prompts: "),
+        (("--prompts", "3", "--until", "60"), "--until = 60.0: left out when"),
+        (("--until", "60", "--at-once"), "--at-once = True: only with a number of prompts"),
+        (("--until", "0"), "--until = 0.0: a number of seconds above 0"),
+        (("--until", "nan"), "--until = nan: "),
+        (("--until", "1e15"), "--until = 1000000000000000.0: at most "),
+        (("--prompts", "3", "--buffer", "0"), "--buffer = 0: a whole number, 1 or more"),
+        (("--prompts", "3", "--replications", "0"), "--replications = 0: a whole number, 1 or more"),
+        (("--prompts", "3", "--workers", "0"), "--workers = 0: a whole number, 1 or more"),
+        (("--prompts", "3", "--seed", "-1"), "--seed = -1: a whole number, 0 or more"),
+        (("--prompts", "10000000"), "--prompts = 10000000: a whole number from 1 to "),
+        (("--prompts", "3", "--set", "moa.k=9"), ""),
+    ],
+)
+def test_bad_input_is_a_line_and_code_2(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], arguments: tuple[str, ...], complaint: str
+) -> None:
+    assert dmoa("burst", scenario(), *arguments).complaint().startswith(complaint)
+
+
+def test_interrupted_it_answers_with_what_it_has(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the fourth run: the whole answer of three, marked partial, and code 130."""
+    begun = []
+
+    def play_until_stopped(*arguments: Any) -> Run:
+        begun.append(arguments)
+        if len(begun) % 4 == 0:
+            raise KeyboardInterrupt
+        return play(*arguments)
+
+    monkeypatch.setattr("dmoa_theory.simulation.bursts.burst.play", play_until_stopped)
+    answer = dmoa("burst", scenario(), "--prompts", 5, "--json")
+    assert (answer.code, answer.err) == (130, "")
+    document = answer.checked("burst")
+    assert (document["partial"], document["replications"]) == (True, 3)
+    assert document["reasons"][0] == "partial: interrupted after 3 of 100 runs"
+    report = dmoa("burst", scenario(), "--prompts", 5)
+    assert report.code == 130
+    assert "(simulated, 3 runs of 100, interrupted)" in " ".join(report.out.split())
+    begun[:] = [()] * 3
+    nothing = dmoa("burst", scenario(), "--prompts", 5)
+    assert (nothing.code, nothing.out, nothing.err) == (130, "", "dmoa: interrupted\n")

@@ -1,0 +1,74 @@
+"""``dmoa compare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from dmoa_theory.cli import main
+from dmoa_theory.cli.schema import read_schema
+
+QUICK = ["--queries", "20000"]
+
+
+def _json(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, json.loads(read_schema("compare")))
+    return document
+
+
+def test_json_keeps_to_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *QUICK, "--json"]) == 0
+    document = _json(capsys)
+    assert document["over_load"] is None
+    assert len(document["rows"]) > 40
+
+
+def test_same_seed_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for _ in range(2):
+        main(["compare", *QUICK, "--seed", "7", "--json"])
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+
+
+def test_over_load_writes_table_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *QUICK, "--loads", "0.3, 0.6", "--json", "--out", str(tmp_path)]) == 0
+    assert len(_json(capsys)["over_load"]) == 8
+    assert {path.name for path in tmp_path.iterdir()} == {"compare.json", "compare.csv", "over_load.csv", "over_load.png"}
+
+
+def test_the_report_says_how_far_off_the_theory_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *QUICK]) == 0
+    text = capsys.readouterr().out
+    assert "standard errors" in text
+    assert "all prompts" in text
+
+
+def test_an_unstable_system_exits_3_with_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "--queries", "5000", "--set", "arrivals.rate=0.5", "--json"]) == 3
+    document = _json(capsys)
+    assert document["rows"] == []
+    assert any("grew throughout the run" in reason for reason in document["reasons"])
+    assert main(["compare", "--queries", "5000", "--set", "arrivals.rate=0.5"]) == 3
+    assert "UNSTABLE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--queries", "0"], "queries = 0: a whole number, 1 or more"),
+        (["--loads", "1.5"], "--loads = 1.5: utilisations above 0 and below 1"),
+        (["--loads", "much"], "--loads = much: utilisations above 0 and below 1"),
+        (["--seed", "-1"], "seed = -1: a whole number, 0 or more"),
+    ],
+)
+def test_bad_input_gets_one_line(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert complaint in captured.err

@@ -1,0 +1,48 @@
+"""Theory against simulation over load, drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dmoa_theory import System
+from dmoa_theory.compare import Sweep, compare_over_load
+from dmoa_theory.plots.comparison import plot_error_over_load, plot_latency_over_load, plot_over_load
+
+
+@pytest.fixture(scope="module")
+def sweep() -> Sweep:
+    """Two devices at three loads."""
+    system = System.from_arrays([[0, 1], [1, 0]], 0.01, [20.0, 30.0], M=1, k=1)
+    return compare_over_load(system, [0.3, 0.6, 0.8], queries=20_000)
+
+
+def test_axes_are_labelled_with_units(sweep: Sweep) -> None:
+    upper, lower = plot_over_load(sweep).axes
+    assert lower.get_xlabel() == "utilisation of the busiest device (%)"
+    assert upper.get_ylabel() == "time from prompt to answer (s)"
+    assert lower.get_ylabel() == "theory less simulation (%)"
+
+
+def test_lines_are_theory_and_points_are_simulation(sweep: Sweep) -> None:
+    axes = plot_latency_over_load(sweep)
+    curves = [line for line in axes.get_lines() if line.get_linestyle() == "-" and len(line.get_xdata()) == 25]
+    np.testing.assert_allclose(curves[0].get_ydata(), sweep.curve["mean"])
+    points = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    found = [comparison.simulation.mean_latency for comparison in sweep.comparisons]
+    np.testing.assert_allclose(points[0].get_ydata(), found)
+
+
+def test_intervals_are_drawn(sweep: Sweep) -> None:
+    axes = plot_latency_over_load(sweep)
+    assert len(axes.containers) == 3
+    segments = axes.containers[0].lines[2][0].get_segments()
+    simulation = sweep.comparisons[0].simulation
+    np.testing.assert_allclose(segments[0][:, 1], [simulation.mean.lower, simulation.mean.upper])
+
+
+def test_errors_are_those_of_the_rows(sweep: Sweep) -> None:
+    axes = plot_error_over_load(sweep)
+    drawn = next(line for line in axes.get_lines() if line.get_marker() == "o").get_ydata()
+    wanted = [100 * comparison.rows[0].difference for comparison in sweep.comparisons]
+    np.testing.assert_allclose(drawn, wanted)

@@ -1,0 +1,59 @@
+"""Replications on a real Dask cluster: the same figures as at home."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from dmoa_theory import System, simulate
+from dmoa_theory.errors import InputError
+
+
+def _system() -> System:
+    adjacency = [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
+    return System.from_arrays(adjacency, 0.004, [20.0, 25.0, 30.0], M=1, k=1)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """The address of a scheduler with two worker processes."""
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0")
+    try:
+        yield cluster.scheduler_address
+    finally:
+        cluster.close()
+
+
+@pytest.mark.parametrize("precision", [None, 0.03])
+def test_the_figures_are_those_of_one_process(scheduler: str, precision: float | None) -> None:
+    options = {"queries": 2000, "replications": 2, "seed": 3, "precision": precision}
+    there = simulate(_system(), **options, scheduler=scheduler)
+    here = simulate(_system(), **options)
+    assert json.dumps(there.to_dict()) == json.dumps(here.to_dict())
+    assert (there.distribution.value == here.distribution.value).all()
+    if precision is not None:  # which took more than one round
+        assert there.queries > 2000
+        assert there.precise
+
+
+def test_progress_is_told(scheduler: str) -> None:
+    told: list[float] = []
+    simulate(_system(), queries=400, replications=4, scheduler=scheduler, progress=told.append)
+    assert told == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_a_scheduler_without_workers_is_refused() -> None:
+    distributed = pytest.importorskip("distributed")
+    refused = pytest.raises(InputError, match="a scheduler that has workers: this one has none")
+    with distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster, refused:
+        simulate(_system(), queries=100, scheduler=cluster.scheduler_address)
+
+
+def test_no_scheduler_no_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(InputError, match="the address of a running Dask scheduler"):
+        simulate(_system(), queries=100, scheduler="tcp://127.0.0.1:1")
+    assert capfd.readouterr() == ("", "")
