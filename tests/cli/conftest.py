@@ -91,6 +91,14 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
+def listening() -> list[str]:
+    """A command line for ``dmoa`` that heeds Ctrl-C also where the tests run in the background, which ignores it."""
+    heed = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    start = "os.execv(sys.executable, [sys.executable, '-m', 'dmoa_theory', *sys.argv[1:]])"
+    return [sys.executable, "-c", heed + start]
+
+
+@pytest.fixture
 def process(environment: dict[str, str]) -> Callable[..., Answer]:
     """The command line in a process of its own."""
 

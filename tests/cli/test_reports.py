@@ -137,12 +137,12 @@ def test_a_full_disk_is_said_in_a_line(environment: dict[str, str], arguments: t
     assert (done.returncode, done.stderr) == (2, "dmoa: standard output: no space left on device\n")
 
 
-def test_an_interrupt_ends_in_a_line(environment: dict[str, str], tmp_path: Path) -> None:
+def test_an_interrupt_ends_in_a_line(environment: dict[str, str], listening: list[str], tmp_path: Path) -> None:
     """Ctrl-C while a verb works: one line, exit code 130."""
     fifo = tmp_path / "slow.toml"
     os.mkfifo(fifo)  # reading the scenario waits for a writer
     with subprocess.Popen(
-        [sys.executable, "-m", "dmoa_theory", "region", str(fifo)],
+        [*listening, "region", str(fifo)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

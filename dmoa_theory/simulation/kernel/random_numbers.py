@@ -89,9 +89,8 @@ def new_stream(seed: np.random.SeedSequence) -> npt.NDArray[np.uint64]:
 
 
 @inlined
-def _next(state):
-    """The next 64 random bits (xoshiro256++)."""
-    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+def _step(s0, s1, s2, s3):
+    """64 random bits and the next state (xoshiro256++)."""
     total = s0 + s3
     bits = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
     shifted = s1 << np.uint64(17)
@@ -100,8 +99,13 @@ def _next(state):
     s1 ^= s2
     s0 ^= s3
     s2 ^= shifted
-    state[0], state[1], state[2] = s0, s1, s2
-    state[3] = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
+    return bits, s0, s1, s2, (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
+
+
+@inlined
+def _next(state):
+    """The next 64 random bits of a stream."""
+    bits, state[0], state[1], state[2], state[3] = _step(state[0], state[1], state[2], state[3])
     return bits
 
 
@@ -185,15 +189,7 @@ def fill_exponential(state, out):
     """Fill an array with exponential variates; in one go, so that the state stays in registers."""
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     for i in range(out.size):
-        total = s0 + s3
-        bits = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
-        shifted = s1 << np.uint64(17)
-        s2 ^= s0
-        s3 ^= s1
-        s1 ^= s2
-        s0 ^= s3
-        s2 ^= shifted
-        s3 = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
+        bits, s0, s1, s2, s3 = _step(s0, s1, s2, s3)
         layer = np.int64(bits & np.uint64(255))
         x = np.float64(np.int64(bits >> np.uint64(11))) * _TO_UNIT * _EXPONENTIAL[layer]
         if x >= _EXPONENTIAL[layer + 1]:
@@ -209,14 +205,6 @@ def fill_uniform(state, out):
     """Fill an array with numbers from [0, 1)."""
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     for i in range(out.size):
-        total = s0 + s3
-        bits = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
-        shifted = s1 << np.uint64(17)
-        s2 ^= s0
-        s3 ^= s1
-        s1 ^= s2
-        s0 ^= s3
-        s2 ^= shifted
-        s3 = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
+        bits, s0, s1, s2, s3 = _step(s0, s1, s2, s3)
         out[i] = np.float64(np.int64(bits >> np.uint64(11))) * _TO_UNIT
     state[0], state[1], state[2], state[3] = s0, s1, s2, s3
