@@ -117,6 +117,7 @@ class Comparison(Result):
         return {
             "configuration": self.estimate.system.moa.to_dict(),
             "stable": self.stable,
+            "partial": self.simulation.partial,
             "queries": self.simulation.queries,
             "seed": self.simulation.seed,
             "rows": [row.to_dict() for row in self.rows],
@@ -125,15 +126,17 @@ class Comparison(Result):
         }
 
     def table(self) -> Table:
-        """All prompts first, then users and devices; of a large network those that are furthest apart."""
+        """All prompts first, then users and devices; of a large network those that are furthest apart, in standard errors."""
         overall = [row for row in self.rows if row.of == "all prompts"]
         others = [row for row in self.rows if row.of != "all prompts"]
         left_out = ""
         if len(others) > 4 * _SHOWN:
             left_out = f" ({2 * _SHOWN} furthest apart of {len(others)} by user and device)"
-            others = sorted(others, key=lambda row: -abs(np.nan_to_num(row.difference)))[: 2 * _SHOWN]
+            others = sorted(others, key=lambda row: -abs(np.nan_to_num(row.standard_errors)))[: 2 * _SHOWN]
+        label = self.estimate.system.moa.label
+        nothing = "" if self.rows else f" (nothing to compare: {'; '.join(self.reasons()) or 'no prompts were kept'})"
         return Table(
-            f"theory beside simulation with {self.estimate.system.moa.label}{left_out}",
+            f"theory beside simulation with {label}{left_out}{nothing}",
             ("quantity", "of", "theory", "simulated", "± 95 %", "difference", "in s.e."),
             tuple(_cells(row) for row in [*overall, *others]),
         )
@@ -175,6 +178,8 @@ def compare(estimate: LatencyEstimate, simulation: SimulationResult) -> Comparis
 
 def _rows(estimate: LatencyEstimate, simulation: SimulationResult) -> Iterator[Row]:
     system, errors = estimate.system, estimate.expected_error
+    # limits may differ, but a quantile is that of one of them
+    same_overflow = system.constraints.overflow_probability == simulation.system.constraints.overflow_probability
     for name in ("mean", "p50", "p95", "p99"):
         band = getattr(errors, name)
         yield _row(f"{name} latency", "all prompts", "s", getattr(estimate, name), getattr(simulation, name), (), band)
@@ -197,7 +202,7 @@ def _rows(estimate: LatencyEstimate, simulation: SimulationResult) -> Iterator[R
             yield _row(name, device, unit, value[i], interval, (i,))
         if estimate.memory is not None and simulation.memory_mean is not None:
             yield _row("mean memory", device, "bytes", estimate.memory.mean[i], simulation.memory_mean, (i,))
-        if estimate.memory is not None and simulation.memory_quantile is not None:
+        if estimate.memory is not None and simulation.memory_quantile is not None and same_overflow:
             yield _row("memory quantile", device, "bytes", estimate.memory.quantile[i], simulation.memory_quantile, (i,))
 
 

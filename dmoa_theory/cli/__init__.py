@@ -31,7 +31,7 @@ VERBS = {
     "burst": "Finite runs from empty queues: a burst of prompts, queues over time, when a buffer is full.",
     "optimise": "Choose (M, k): the most accurate configuration within the limits.",
     "compare": "How good is the theory here? Every figure beside an exact simulation.",
-    "replay": "Play recorded inference times through the queues: latencies, and both counts of the queues.",
+    "replay": "Play recorded inference times through the queues: latencies, queues, and the published count of them.",
     "calibrate": "Measure this machine: how long an inference takes, and the memory it needs.",
     "init": "Write a commented scenario file to start from.",
     "schema": "Print the JSON Schema of what a verb prints with --json.",

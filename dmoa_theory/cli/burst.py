@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.options import Options
+from dmoa_theory.cli.options import WHOLE, Options
 from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv, write_json
 from dmoa_theory.errors import InputError
 
@@ -24,13 +24,17 @@ def burst(
     scenario: Path | None = None,
     /,
     *,
-    prompts: Annotated[int | None, Parameter(help="How many prompts arrive in a run.")] = None,
-    until: Annotated[float | None, Parameter(help="Or: seconds up to which they arrive.")] = None,
-    at_once: Annotated[bool, Parameter(negative="", help="All prompts arrive at time 0.")] = False,
-    buffer: Annotated[int | None, Parameter(help="Ask when so many jobs first wait at a device.")] = None,
-    replications: Annotated[int, Parameter(help="Independent runs.")] = 100,
-    seed: Annotated[int, Parameter(help="Same seed, same answer.")] = 0,
-    workers: Annotated[int, Parameter(help="Processes; the answer does not depend on them.")] = 1,
+    prompts: Annotated[int | None, WHOLE, Parameter(help="How many prompts arrive in a run. Either this or --until.")] = None,
+    until: Annotated[float | None, Parameter(help="Or: seconds up to which prompts arrive.")] = None,
+    at_once: Annotated[
+        bool, Parameter(negative="", help="All --prompts arrive at time 0, at users drawn by their rates.")
+    ] = False,
+    buffer: Annotated[
+        int | None, WHOLE, Parameter(help="Tell how often, and when, so many jobs first wait at a device.")
+    ] = None,
+    replications: Annotated[int, WHOLE, Parameter(help="Independent runs.")] = 100,
+    seed: Annotated[int, WHOLE, Parameter(help="Same seed, same answer.")] = 0,
+    workers: Annotated[int, WHOLE, Parameter(help="Processes; the answer does not depend on them.")] = 1,
     options: Options = Options(),  # noqa: B008 - frozen
 ) -> int:
     """Finite runs from empty queues: a burst of prompts, queues over time, when a buffer is full.
@@ -99,7 +103,7 @@ def _lines(result: BurstResult) -> Iterator[str]:
         somewhere = result.buffer.any_device
         chance = show_share(float(somewhere.chance.value))
         when = f", half of them by {show_seconds(float(somewhere.median))}" if somewhere.chance.value > 0 else ""
-        yield f"A device has {result.buffer.size} jobs waiting at some time in {chance} of the runs{when}."
+        yield f"A device has {result.buffer.size:,} jobs waiting at some time in {chance} of the runs{when}."
     for reason in result.reasons:
         yield f"{reason[0].upper()}{reason[1:]}."
     for text in result.system.warnings():

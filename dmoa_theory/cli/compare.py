@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.options import Options
+from dmoa_theory.cli.options import WHOLE, Options
 from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv
 from dmoa_theory.compare import Comparison, Sweep, compare_over_load
 from dmoa_theory.compare import compare as hold_against
@@ -22,10 +22,10 @@ def compare(
     scenario: Path | None = None,
     /,
     *,
-    queries: Annotated[int, Parameter(help="Queries to keep of each simulation.")] = 1_000_000,
-    seed: Annotated[int, Parameter(help="Same seed, same answer.")] = 0,
-    replications: Annotated[int, Parameter(help="Independent runs that the queries are shared among.")] = 1,
-    workers: Annotated[int, Parameter(help="Processes that share the replications.")] = 1,
+    queries: Annotated[int, WHOLE, Parameter(help="Prompts to keep of each simulation.")] = 1_000_000,
+    seed: Annotated[int, WHOLE, Parameter(help="Same seed, same answer.")] = 0,
+    replications: Annotated[int, WHOLE, Parameter(help="Independent runs that share the prompts.")] = 1,
+    workers: Annotated[int, WHOLE, Parameter(help="Processes that share the replications.")] = 1,
     loads: Annotated[
         str, Parameter(help='Also scale the load: utilisations of the busiest device, such as "0.3,0.6,0.9".')
     ] = "",

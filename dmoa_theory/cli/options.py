@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
     from dmoa_theory.model.system import System
 
-__all__ = ["Options"]
+__all__ = ["WHOLE", "Options"]
+
+
+def _whole_number(_kind: type, tokens: Sequence[Token]) -> int:
+    """A whole number, also written 1_000_000 or 1e6."""
+    text = tokens[0].value
+    try:
+        exact = Decimal(text)
+        if exact != exact.to_integral_value() or exact.adjusted() > 30:
+            raise ValueError
+    except (ArithmeticError, ValueError):
+        raise ValueError(f"{text}: a whole number, such as 1000000 or 1e6") from None
+    return int(exact)
+
+
+#: An option that is a whole number.
+WHOLE = Parameter(converter=_whole_number)
 
 
 @Parameter(name="*")

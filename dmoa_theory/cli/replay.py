@@ -26,7 +26,8 @@ def replay(
     Parameters
     ----------
     trace
-        A trace file, .json or .csv: arrivals, where the jobs went, how long each inference took.
+        A trace file. As .csv one row a job, with columns query, arrival, user, stage, device, service (queries and stages
+        counted from 0, the aggregation last; times in s) and perhaps there, back, quorum. As .json the same, nested.
     """
     result = replay_trace(read_trace(trace))
     if out is not None:

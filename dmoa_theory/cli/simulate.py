@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 
-from dmoa_theory.cli.options import Options
+from dmoa_theory.cli.options import WHOLE, Options
 from dmoa_theory.cli.output import (
     console,
     folder,
@@ -31,19 +29,6 @@ __all__ = ["simulate"]
 _MOST_QUERIES = 100_000_000
 
 
-def _whole_number(_kind: type, tokens: Sequence[Token]) -> int:
-    """A whole number, also written 1_000_000 or 1e6."""
-    text = tokens[0].value
-    try:
-        exact = Decimal(text)
-        if exact != exact.to_integral_value() or exact.adjusted() > 30:
-            raise ValueError
-    except (ArithmeticError, ValueError):
-        raise ValueError(f"{text}: a whole number, such as 1000000 or 1e6") from None
-    return int(exact)
-
-
-_Whole = Parameter(converter=_whole_number)
 _OPTIONS = {name: f"--{name.replace('_', '-')}" for name in ("queries", "seed", "replications", "workers", "scheduler")}
 
 
@@ -51,17 +36,17 @@ def simulate(
     scenario: Path | None = None,
     /,
     *,
-    queries: Annotated[int, _Whole, Parameter(help="Prompts to keep, after a warm-up that a pilot run fixes.")] = 1_000_000,
-    seed: Annotated[int, _Whole, Parameter(help="Same seed, same figures, whatever the number of workers.")] = 0,
-    replications: Annotated[int, _Whole, Parameter(help="Independent runs that share the prompts.")] = 1,
-    workers: Annotated[int, _Whole, Parameter(help="Processes that share the replications.")] = 1,
+    queries: Annotated[int, WHOLE, Parameter(help="Prompts to keep, after a warm-up that a pilot run fixes.")] = 1_000_000,
+    seed: Annotated[int, WHOLE, Parameter(help="Same seed, same figures, whatever the number of workers.")] = 0,
+    replications: Annotated[int, WHOLE, Parameter(help="Independent runs that share the prompts.")] = 1,
+    workers: Annotated[int, WHOLE, Parameter(help="Processes that share the replications.")] = 1,
     scheduler: Annotated[
         str | None, Parameter(help="Address of a Dask scheduler whose workers share them, such as tcp://127.0.0.1:8786.")
     ] = None,
     precision: Annotated[
         str | None, Parameter(help='Go on until mean and p95 of the latency are known to so much, such as "1%" or 0.01.')
     ] = None,
-    max_queries: Annotated[int | None, _Whole, Parameter(help="Where that ends at the latest; default 100 million.")] = None,
+    max_queries: Annotated[int | None, WHOLE, Parameter(help="Where that ends at the latest; default 100 million.")] = None,
     options: Options = Options(),  # noqa: B008 - frozen
 ) -> int:
     """Simulate exactly: latency, queues and memory, each figure with its 95 % interval.

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from dmoa_theory import Footprint, MoA, Network, ServiceTime, System, latency
-from dmoa_theory.compare import Comparison, compare, compare_over_load
+from dmoa_theory.compare import Comparison, Row, compare, compare_over_load
+from dmoa_theory.delay.expected_error import ErrorBand
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.constraints import Constraints
 from dmoa_theory.model.same_system import first_difference
 from dmoa_theory.simulation.steady.simulate import simulate
 
@@ -65,10 +67,35 @@ def test_rows_cover_prompts_users_and_devices_once(compared: Comparison) -> None
     assert ("mean first layer", "device-0") in keys
 
 
+def test_rows_hold_the_figures_that_they_name(base: System) -> None:
+    """With three layers every stage of a user has a row, with its own theory, its own simulation and that one's interval."""
+    system = base.with_moa(3, 1).with_rates([0.005, 0.008, 0.0])
+    estimate, simulation = latency(system), simulate(system, queries=20_000, seed=4)
+    rows = {(row.quantity, row.of): row for row in compare(estimate, simulation).rows}
+    for u in (0, 1):
+        for stage, name in enumerate(("first layer", "later layer", "aggregation")):
+            row = rows[f"mean {name}", f"device-{u}"]
+            interval = simulation.user_stage_mean
+            assert row.theory == estimate.stage_mean[u, stage]
+            assert (row.simulated, row.half_width) == (interval.value[u, stage], interval.half_width[u, stage])
+        for name in ("mean", "p50", "p95", "p99"):
+            row, interval = rows[f"{name} latency", f"device-{u}"], getattr(simulation, f"user_{name}")
+            assert row.theory == getattr(estimate, f"user_{name}")[u]
+            assert (row.simulated, row.half_width) == (interval.value[u], interval.half_width[u])
+
+
 def test_the_theory_keeps_its_word_here(compared: Comparison) -> None:
     """The error over all prompts is no larger than the largest seen before."""
     overall = [row for row in compared.rows if row.of == "all prompts"]
     assert [row.within_expected for row in overall] == [True] * 4
+
+
+@pytest.mark.parametrize(("theory", "half_width", "within"), [(1.1, 0.05, True), (0.9, 0.05, True), (1.1, 0.03, False)])
+def test_noise_is_allowed_on_top_of_the_expected_error(theory: float, half_width: float, within: bool) -> None:
+    """Off by a tenth where six in a hundred are expected: the interval decides."""
+    band = ErrorBand(typical=0.02, largest=0.06, bias=0.0)
+    row = Row(quantity="mean latency", of="all", unit="s", theory=theory, simulated=1.0, half_width=half_width, expected=band)
+    assert row.within_expected is within
 
 
 CHANGES = {
@@ -103,11 +130,26 @@ def test_different_systems_are_refused(base: System, compared: Comparison, what:
         compare(latency(other), compared.simulation)
 
 
+def test_samples_with_the_same_mean_and_spread_are_told_apart(base: System) -> None:
+    one, other = (replace(base, service=ServiceTime.empirical(samples)) for samples in ([2.0, 2.0, 5.0], [4.0, 4.0, 1.0]))
+    assert first_difference(one, other) == "samples of service times"
+    assert first_difference(one, replace(one, title="again")) is None
+
+
 def test_what_no_queue_depends_on_may_differ(base: System) -> None:
     named = Network(
         indptr=base.network.indptr, indices=base.network.indices, link_delay=base.network.link_delay, names=("a", "b", "c")
     )
     assert first_difference(base, replace(base, title="another", network=named)) is None
+
+
+def test_memory_quantiles_of_different_overflow_probabilities_are_not_compared(base: System, compared: Comparison) -> None:
+    """Limits may differ, yet what one time in two is exceeded is not what one time in a thousand is."""
+    other = replace(base, constraints=Constraints(overflow_probability=0.5))
+    quantities = {row.quantity for row in compare(latency(other), compared.simulation).rows}
+    assert "mean memory" in quantities
+    assert "memory quantile" not in quantities
+    assert "memory quantile" in {row.quantity for row in compared.rows}
 
 
 def test_unstable_systems_have_no_rows(base: System) -> None:

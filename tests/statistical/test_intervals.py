@@ -236,6 +236,30 @@ def test_merging_pairs_conserves_sums_and_values() -> None:
         merge_pairs(X[:-1])
 
 
+def test_groups_are_added_up_before_anything_else() -> None:
+    """Percentiles and variances of batches in groups are those of the groups' sums, to the last bit."""
+    rng = np.random.default_rng(21)
+    shift = np.repeat(rng.uniform(0, 3, 8), 2)  # batches of a group are alike, so that it matters
+    values = shift[:, None] + rng.exponential(size=(16, 300))
+    counts, pairs = histograms(values), np.arange(16) // 2
+    count, first, second = (np.array([(row**power).sum() for row in values]) for power in (0, 1, 2))
+    for grouped, merged, apart in (
+        (
+            quantile_interval(counts, BINS, 0.5, groups=pairs),
+            quantile_interval(merge_pairs(counts), BINS, 0.5),
+            quantile_interval(counts, BINS, 0.5),
+        ),
+        (
+            variance_interval(count, first, second, groups=pairs),
+            variance_interval(*(merge_pairs(sums) for sums in (count, first, second))),
+            variance_interval(count, first, second),
+        ),
+    ):
+        assert (grouped.value, grouped.lower, grouped.upper) == (merged.value, merged.lower, merged.upper)
+        assert grouped.value == pytest.approx(float(apart.value), rel=1e-12)
+        assert grouped.half_width > 1.1 * apart.half_width
+
+
 def test_percentile_intervals_are_vectorised_and_ordered() -> None:
     """Columns are as if computed one by one; lower <= value <= upper, and the half width is half their distance."""
     values = np.random.default_rng(16).gamma([[[0.5]], [[1.0]], [[3.0]]], size=(3, 10, 200)).swapaxes(0, 1)
@@ -289,6 +313,29 @@ def test_an_atom_is_held_by_the_interval_of_its_bin(atom: float) -> None:
     values = np.where(rng.random((20, 400)) < 0.8, atom, 5 + rng.exponential(size=(20, 400)))
     for level in (0.01, 0.3, 0.5, 0.77):
         assert held(quantile_interval(histograms(values), BINS, level), atom).all()
+
+
+@pytest.mark.parametrize("place", [0.05, 0.3, 0.95])
+def test_atoms_in_neighbouring_bins_are_held(place: float) -> None:
+    """Four numbers, one a bin of a coarse histogram, where no bin holds more than its neighbours together."""
+    coarse = LogHistogram(fraction_bits=5, lowest_exponent=-3, octaves=8)
+    atoms = 1 + (np.arange(4) + place) / 32
+    shares = np.array([0.2, 0.35, 0.25, 0.2])
+    rng = np.random.default_rng(19)
+    counts = np.array([coarse.count(rng.choice(atoms, 2000, p=shares)) for _ in range(20)])
+    for level in (0.1, 0.35, 0.5, 0.7, 0.9):
+        truth = atoms[np.searchsorted(shares.cumsum(), level)]
+        assert held(quantile_interval(counts, coarse, level), truth).all(), level
+
+
+def test_smooth_bins_are_not_taken_for_atoms() -> None:
+    """Half a million exponential observations in the same coarse bins: the interval stays narrower than a bin."""
+    coarse = LogHistogram(fraction_bits=5, lowest_exponent=-3, octaves=8)
+    counts = np.array([coarse.count(sample) for sample in np.random.default_rng(20).exponential(size=(20, 25_000))])
+    for level in (0.5, 0.7, 0.9):
+        interval = quantile_interval(counts, coarse, level)
+        assert held(interval, -np.log1p(-level)).all()
+        assert interval.upper - interval.lower < interval.value / 64
 
 
 def test_arrays_are_read_only() -> None:

@@ -388,10 +388,18 @@ def test_stages(name: str) -> None:
         inside = (query >= first) & (query < last)
         row = (trace.user[query] * 3 + kind)[inside]
         duration = (run.stage_end - jobs.fork)[inside]
-        found = engine.state.stage_sum[batch].reshape(n * 3, 2)
+        found = engine.state.stage_sum[batch].reshape(n * 3, 3)
         np.testing.assert_array_equal(found[:, 0], np.bincount(row, minlength=n * 3))
         expected = np.bincount(row, weights=duration, minlength=n * 3)
         np.testing.assert_allclose(found[:, 1], expected, rtol=1e-9, atol=1e-9)
+        squares = np.bincount(row, weights=duration**2, minlength=n * 3)
+        np.testing.assert_allclose(found[:, 2], squares, rtol=1e-8, atol=1e-8)
+        for stage in range(3):
+            counted = engine.durations.count(duration[kind[inside] == stage])
+            seen = engine.state.stage_histogram[batch, stage].astype(np.int64)
+            assert seen.sum() == counted.sum()
+            # rounding may put a duration that is the difference of two large times on the other side of an edge
+            assert np.abs(np.cumsum(seen) - np.cumsum(counted)).max() <= 2
 
 
 # -- one run, compiled in different ways ------------------------------------------------------------------------------
@@ -406,7 +414,7 @@ def test_recording_changes_nothing(name: str) -> None:
             for field in ("end", "jobs", "largest", "residual", "ending", "still", "open", "arrived_sum", "done", "done_sum"):
                 np.testing.assert_array_equal(getattr(one, field), getattr(two, field), err_msg=field)
             np.testing.assert_array_equal(one.time_at, two.time_at)
-        for field in ("latency_sum", "stage_sum", "histogram"):
+        for field in ("latency_sum", "stage_sum", "stage_histogram", "histogram"):
             np.testing.assert_array_equal(getattr(plain.engine.state, field), getattr(other.engine.state, field), err_msg=field)
 
 

@@ -181,6 +181,8 @@ def queue_checks(queue: Queue, result: SimulationResult) -> Checks:
     yield "mean", result.mean, sojourn
     yield "mean of user", result.user_mean, [sojourn]
     yield "variance", result.variance, queue.sojourn_variance
+    yield "variance of user", result.user_variance, [queue.sojourn_variance]
+    yield "variance of stage", part(result.stage_variance, 0), queue.sojourn_variance
     yield "wait", part(result.stage_wait, 0), queue.wait
     yield "wait at device", result.wait_mean, [queue.wait]
     yield "sojourn", part(result.stage_sojourn, 0), sojourn
@@ -198,6 +200,7 @@ def queue_checks(queue: Queue, result: SimulationResult) -> Checks:
             exact = queue.sojourn_quantile(level)
             yield name, getattr(result, name), exact
             yield f"{name} of user", getattr(result, f"user_{name}"), [exact]
+            yield f"{name} of stage", part(getattr(result, f"stage_{name}"), 0), exact
 
 
 def test_the_exact_figures_agree_with_one_another() -> None:

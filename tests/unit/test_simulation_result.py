@@ -11,6 +11,8 @@ import pytest
 
 from dmoa_theory import Network, ServiceTime, System, simulate
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.constraints import Constraints
+from dmoa_theory.model.footprint import Footprint
 from dmoa_theory.model.moa import MoA
 from dmoa_theory.quantities import (
     show_seconds,
@@ -140,6 +142,54 @@ def test_a_precision_is_not_reached_where_p95_has_no_interval(result: Simulation
     assert np.isnan(blind.reached)
     assert not blind.precise
     assert "the precision of 50 % was not reached: too few queries to tell it" in blind.reasons()
+
+
+def test_so_few_queries_that_their_batches_are_none() -> None:
+    """Thirty batches of one query each look independent only where they happened to be alike."""
+    for queries, few in ((30, True), (1500, True), (2000, False)):
+        reasons = simulate(_system(), queries=queries).reasons()
+        assert any("too few for honest intervals" in reason for reason in reasons) == few
+
+
+@pytest.mark.parametrize(("rate", "coarse"), [(1e-12, True), (1e-9, True), (1e-3, False)])
+def test_a_clock_that_cannot_tell_the_times_apart_is_said(rate: float, coarse: bool) -> None:
+    """After 1e14 s float64 counts in steps of 0.016 s: an inference of a millisecond takes no time, or far too much."""
+    result = simulate(System.from_arrays([[0, 1], [1, 0]], rate, 1e-3, M=1, k=1), queries=100_000)
+    assert any("too coarse for inferences of 1" in reason for reason in result.reasons()) == coarse
+    if not coarse:
+        assert float(result.mean.value) == pytest.approx(2.5e-3, rel=0.05)
+
+
+@pytest.mark.parametrize("overflow", [0.5, 0.05])
+def test_memory_is_exceeded_with_the_stated_probability(overflow: float) -> None:
+    """M/M/1 at 0.7, a thousand bytes a job, above the weights: the number of jobs is geometric."""
+    system = System(
+        network=Network.from_adjacency([[0]]),
+        arrival_rate=0.7,
+        service=ServiceTime.exponential(1.0),
+        moa=MoA(0, 0),
+        footprint=Footprint.from_numbers(weight_bytes=7e6, kv_bytes_per_token=1000, context_tokens=1, prompt_bytes=1000),
+        constraints=Constraints(overflow_probability=overflow),
+    )
+    result = simulate(system, queries=200_000, seed=5)
+    assert result.memory_mean is not None
+    assert result.memory_quantile is not None
+    jobs = int(np.ceil(np.log(overflow) / np.log(0.7))) - 1  # P(more than m) = 0.7^(m + 1)
+    assert float(result.memory_quantile.value[0]) == pytest.approx(7e6 + 1000 * jobs, abs=300)
+    assert result.memory_quantile.lower[0] <= 7e6 + 1000 * jobs <= result.memory_quantile.upper[0]
+    half = float(result.memory_mean.half_width[0])
+    assert float(result.memory_mean.value[0]) == pytest.approx(7e6 + 1000 * 0.7 / 0.3, abs=2 * half)
+
+
+def test_percentiles_are_found_however_unlike_the_devices() -> None:
+    """A microsecond here, sixty years there, or a link that takes as long: no percentile falls out of the bins."""
+    slow = ServiceTime.gamma([1e-6, 2e9], 1.0)
+    links = Network.from_links(2, [0, 1], [1, 0], link_delay=2e9)
+    for network, service in ((Network.from_adjacency([[0, 1], [1, 0]]), slow), (links, ServiceTime.exponential(1e-6))):
+        result = simulate(System(network=network, arrival_rate=1e-11, service=service, moa=MoA(1, 1)), queries=2000)
+        for interval in (result.p50, result.p99, result.user_p50, result.user_p95):
+            assert np.isfinite(interval.value).all()
+            assert (interval.value > 1e8).all()
 
 
 def test_same_seed_same_figures_another_seed_others(result: SimulationResult) -> None:

@@ -182,7 +182,7 @@ def _check(runs: FiniteRuns, replications: int, seed: int, workers: int) -> None
     """Refuse what is not a finite number of runs that fit into memory."""
     prompts, until = runs.prompts, runs.until
     if prompts is None and until is None:
-        raise InputError("prompts", InputError.MISSING, "how many prompts arrive, or with until a time up to which they do")
+        raise InputError("prompts", InputError.MISSING, "how many prompts arrive; or until: up to which time, s")
     if prompts is not None and until is not None:
         raise InputError("until", until, "left out when the number of prompts is given")
     if runs.at_once and prompts is None:

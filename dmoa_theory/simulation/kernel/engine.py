@@ -55,8 +55,12 @@ class Engine:
         self, system: System, seed: np.random.SeedSequence, *, batches: int, recorded: int = 0, looks: int = 0
     ) -> None:
         self.tables: Tables = tables_of(system)
-        self.latencies, self.user_latencies, self.bytes = _histograms(system, self.tables, batches, percentiles=not recorded)
         tables = self.tables
+        self.latencies, self.durations = _time_bins(system, tables, 8), _time_bins(system, tables, 6)
+        by_user, held = _time_bins(system, tables, 5), LogHistogram(fraction_bits=5, lowest_exponent=0, octaves=50)
+        fits = tables.M.size * (batches + 1) * by_user.n_bins <= MOST_BINS and not recorded
+        self.user_latencies: LogHistogram | None = by_user if fits else None
+        self.bytes: LogHistogram | None = held if fits else None
         if not looks:
             tables = tables._replace(tracks_memory=False)
             self.tables = tables
@@ -66,6 +70,7 @@ class Engine:
             seed,
             batches=batches,
             bins=self.latencies.n_bins,
+            stage_bins=self.durations.n_bins,
             user_bins=0 if self.user_latencies is None else self.user_latencies.n_bins,
             memory_bins=0 if self.bytes is None or not watched else self.bytes.n_bins,
         )
@@ -75,7 +80,12 @@ class Engine:
             jobs, stages = (tables.k.astype(np.int64) + 1) * tables.M + 1, tables.M.astype(np.int64) + 1
             self.record = new_record(recorded, int(jobs.max()), int(stages.max()))
         self._bins = np.array(
-            [part for bins in (self.latencies, self.user_latencies, self.bytes) for part in _parts(bins)], dtype=np.int64
+            [
+                part
+                for bins in (self.latencies, self.user_latencies, self.bytes, self.durations)
+                for part in ((0, 0) if bins is None else (bins.shift, bins.offset))
+            ],
+            dtype=np.int64,
         )
         rate = np.asarray(system.rates)
         per_query = float(rate @ ((tables.k.astype(float) + 1) * tables.M + 1) / rate.sum())
@@ -160,22 +170,13 @@ def _writable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array if array.flags.writeable else array.copy()
 
 
-def _parts(bins: LogHistogram | None) -> tuple[int, int]:
-    return (0, 0) if bins is None else (bins.shift, bins.offset)
-
-
-def _histograms(
-    system: System, tables: Tables, batches: int, *, percentiles: bool
-) -> tuple[LogHistogram, LogHistogram | None, LogHistogram | None]:
-    """Bins for latencies over all queries and by user, and for bytes; None where they would take too much room."""
-    shortest = min(service.mean.min() for service in (system.service.for_k(int(k)) for k in np.unique(tables.k)))
+def _time_bins(system: System, tables: Tables, fraction_bits: int) -> LogHistogram:
+    """Bins for durations, wide enough for whatever queues may make of the system's service times and delays."""
+    means = [system.service.for_k(int(k)).mean for k in np.unique(tables.k)]
+    shortest = min(mean.min() for mean in means)
+    longest = max(*(mean.max() for mean in means), tables.there.max(initial=0.0), tables.back.max(initial=0.0))
     lowest = int(np.floor(np.log2(shortest))) - 10
-    latencies = LogHistogram(fraction_bits=8, lowest_exponent=lowest, octaves=50)
-    by_user = LogHistogram(fraction_bits=5, lowest_exponent=lowest, octaves=50)
-    held = LogHistogram(fraction_bits=5, lowest_exponent=0, octaves=50)
-    n = tables.M.size
-    fits = n * (batches + 1) * by_user.n_bins <= MOST_BINS
-    return latencies, by_user if fits and percentiles else None, held if fits and percentiles else None
+    return LogHistogram(fraction_bits=fraction_bits, lowest_exponent=lowest, octaves=50 + int(np.log2(longest / shortest)))
 
 
 def check_counts(**counts: int) -> None:

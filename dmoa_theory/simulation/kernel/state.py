@@ -121,7 +121,8 @@ class State(NamedTuple):
     free_trip: npt.NDArray[np.uint32]
     # by batch; the last row takes what is not kept
     latency_sum: FloatArray  # (batches + 1, n, 3): queries, latency, latency squared
-    stage_sum: FloatArray  # (batches + 1, n, 3 stages, 2): stages, durations
+    stage_sum: FloatArray  # (batches + 1, n, 3 stages, 3): stages, durations, their squares
+    stage_histogram: npt.NDArray[np.uint32]  # (batches + 1, 3 stages, bins)
     histogram: npt.NDArray[np.uint32]  # (batches + 1, bins)
     user_histogram: npt.NDArray[np.uint32]  # (batches + 1, n, bins), or without users where that is too much
     memory_sum: FloatArray  # (batches + 1, n, 2): observations, bytes beyond the weights
@@ -134,7 +135,14 @@ class State(NamedTuple):
 
 
 def new_state(
-    tables: Tables, seed: np.random.SeedSequence, *, batches: int, bins: int, user_bins: int, memory_bins: int
+    tables: Tables,
+    seed: np.random.SeedSequence,
+    *,
+    batches: int,
+    bins: int,
+    stage_bins: int,
+    user_bins: int,
+    memory_bins: int,
 ) -> State:
     """The state of an empty system at time zero.
 
@@ -145,8 +153,8 @@ def new_state(
         Where the run's random numbers come from.
     batches : int
         Rows of the sums by batch.
-    bins, user_bins, memory_bins : int
-        Bins of the histograms over all queries, by user (0: none), and of bytes (0: none).
+    bins, stage_bins, user_bins, memory_bins : int
+        Bins of the histograms over all queries, by stage, by user (0: none), and of bytes (0: none).
     """
     n = tables.M.size
     most = int(tables.k.max()) + 1
@@ -171,7 +179,8 @@ def new_state(
         heap_entry=np.zeros(max(slots, trips), dtype=np.uint32),
         **_trips(trips),
         latency_sum=np.zeros((batches + 1, n, 3)),
-        stage_sum=np.zeros((batches + 1, n, len(Stage), 2)),
+        stage_sum=np.zeros((batches + 1, n, len(Stage), 3)),
+        stage_histogram=np.zeros((batches + 1, len(Stage), stage_bins), dtype=np.uint32),
         histogram=np.zeros((batches + 1, bins), dtype=np.uint32),
         user_histogram=np.zeros((batches + 1, n if user_bins else 0, user_bins), dtype=np.uint32),
         memory_sum=np.zeros((batches + 1, n if tables.tracks_memory else 0, 2)),

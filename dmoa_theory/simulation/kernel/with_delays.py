@@ -24,7 +24,7 @@ from dmoa_theory.simulation.kernel.state import (
     TRIPS_FULL,
     WINDOW_OVER,
 )
-from dmoa_theory.simulation.kernel.without_delays import note_job, note_latency
+from dmoa_theory.simulation.kernel.without_delays import note_job, note_latency, note_stage
 
 __all__ = ["run_with_delays"]
 
@@ -73,7 +73,7 @@ def run_with_delays(tables, state, chance, memory, record, bins, stop_at, build=
     queries, free_slot, responses, responders = state.queries, state.free_slot, state.responses, state.responders
     trips, free_trip = state.trips, state.free_trip
     heap_time, heap_entry = state.heap_time, state.heap_entry
-    latency_sum, stage_sum = state.latency_sum, state.stage_sum
+    latency_sum, stage_sum, stage_histogram = state.latency_sum, state.stage_sum, state.stage_histogram
     histogram, user_histogram = state.histogram, state.user_histogram
     mean_gap, user_chance, user_alias = 1.0 / tables.arrival_rate, tables.user_chance, tables.user_alias
     layers, neighbours, quorums, group = tables.M, tables.k, tables.quorum, tables.group
@@ -152,8 +152,7 @@ def run_with_delays(tables, state, chance, memory, record, bins, stop_at, build=
                 continue
             u, batch, query, begin = open_query.user, open_query.batch, open_query.number, open_query.arrived
             stage = _FIRST if open_query.layer == _NO_LAYER else _LATER
-            stage_sum[batch, u, stage, 0] += 1.0
-            stage_sum[batch, u, stage, 1] += now - open_query.forked
+            note_stage(batch, u, stage, now - open_query.forked, bins, stage_sum, stage_histogram)
             if record is not None and query < record.arrival.size:
                 record.stage_end[query, open_query.layer] = now
             layer = np.uint32(open_query.layer + _ONE)
@@ -170,8 +169,7 @@ def run_with_delays(tables, state, chance, memory, record, bins, stop_at, build=
         if record is not None and query < record.arrival.size:
             note_job(record, query, layer * (k + _ONE), home_device, service, now, start, end, 0.0, 0.0)
         if alone:
-            stage_sum[batch, u, stage, 0] += 1.0
-            stage_sum[batch, u, stage, 1] += end - now
+            note_stage(batch, u, stage, end - now, bins, stage_sum, stage_histogram)
             run.done += 1
             run.done_sum += end - run.window_start
             note_latency(batch, u, end - begin, bins, latency_sum, histogram, user_histogram)

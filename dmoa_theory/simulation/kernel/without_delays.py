@@ -18,7 +18,7 @@ from dmoa_theory.simulation.kernel.draws import choose_by_weight, choose_neighbo
 from dmoa_theory.simulation.kernel.event_heap import push, replace_first, take_first
 from dmoa_theory.simulation.kernel.state import ALL_KEPT_DONE, NOTHING_LEFT, RINGS_FULL, SLOTS_FULL, WINDOW_OVER
 
-__all__ = ["note_job", "note_latency", "run_without_delays"]
+__all__ = ["note_job", "note_latency", "note_stage", "run_without_delays"]
 
 _FIRST, _LATER, _AGGREGATE = np.uint64(0), np.uint64(1), np.uint64(2)
 _ZERO, _ONE, _TWO, _NO_LAYER, _COUNT = np.uint64(0), np.uint64(1), np.uint64(2), np.uint32(0), np.uint32(1)
@@ -35,6 +35,17 @@ def note_latency(batch, u, latency, bins, latency_sum, histogram, user_histogram
     if user_histogram.shape[1] > 0:
         place = np.uint64(min(max((bits >> bins[2]) - bins[3], 0), user_histogram.shape[2] - 1))
         user_histogram[batch, u, place] += _COUNT
+
+
+@inlined
+def note_stage(batch, u, stage, duration, bins, stage_sum, stage_histogram):
+    """Count how long a stage took with its query's batch."""
+    stage_sum[batch, u, stage, 0] += 1.0
+    stage_sum[batch, u, stage, 1] += duration
+    stage_sum[batch, u, stage, 2] += duration * duration
+    bits = np.float64(duration).view(np.int64)
+    place = np.uint64(min(max((bits >> bins[6]) - bins[7], 0), stage_histogram.shape[2] - 1))
+    stage_histogram[batch, stage, place] += _COUNT
 
 
 @inlined
@@ -59,7 +70,7 @@ def run_without_delays(tables, state, chance, memory, record, bins, stop_at, bui
     choices, chosen, ends = state.choices, state.chosen, state.ends
     queries, free_slot = state.queries, state.free_slot
     heap_time, heap_entry = state.heap_time, state.heap_entry
-    latency_sum, stage_sum = state.latency_sum, state.stage_sum
+    latency_sum, stage_sum, stage_histogram = state.latency_sum, state.stage_sum, state.stage_histogram
     histogram, user_histogram = state.histogram, state.user_histogram
     mean_gap, user_chance, user_alias = 1.0 / tables.arrival_rate, tables.user_chance, tables.user_alias
     layers, neighbours, quorums, group = tables.M, tables.k, tables.quorum, tables.group
@@ -100,8 +111,7 @@ def run_without_delays(tables, state, chance, memory, record, bins, stop_at, bui
             open_query = queries[slot]
             u, batch, query, begin = open_query.user, open_query.batch, open_query.number, open_query.arrived
             stage = _FIRST if open_query.layer == _NO_LAYER else _LATER
-            stage_sum[batch, u, stage, 0] += 1.0
-            stage_sum[batch, u, stage, 1] += now - open_query.forked
+            note_stage(batch, u, stage, now - open_query.forked, bins, stage_sum, stage_histogram)
             if record is not None and query < record.arrival.size:
                 record.stage_end[query, open_query.layer] = now
             layer = np.uint32(open_query.layer + _ONE)
@@ -143,8 +153,7 @@ def run_without_delays(tables, state, chance, memory, record, bins, stop_at, bui
             if record is not None and query < record.arrival.size:
                 note_job(record, query, layer * (k + _ONE) + j, d, service, now, start, end, 0.0, 0.0)
         if alone:
-            stage_sum[batch, u, stage, 0] += 1.0
-            stage_sum[batch, u, stage, 1] += latest - now
+            note_stage(batch, u, stage, latest - now, bins, stage_sum, stage_histogram)
             run.done += 1
             run.done_sum += latest - run.window_start
             note_latency(batch, u, latest - begin, bins, latency_sum, histogram, user_histogram)

@@ -33,6 +33,8 @@ FEWEST_BEYOND = 10
 FEWEST_BATCHES = 8
 #: Quantile of the standard normal law: independent batches are called correlated once in a hundred times.
 ONE_PER_CENT = 2.3263478740408408
+#: Bins that differ from a neighbour by more than this factor, and by so many standard errors, are no smooth density.
+UNEVEN, BY_CHANCE = 1.25, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -210,7 +212,8 @@ def quantile_interval(
     With ``Q`` the pooled quantile function and ``h`` the half width of the share of observations below ``Q(p)`` (a ratio
     over batches), the interval is ``[Q(p - h), Q(p + h)]``: the test of the share, inverted. It needs no density. The bins
     add an error of their own (see :class:`LogHistogram`) that the interval counts only where it matters: an end in a bin
-    that holds more than twice its neighbours together (an atom) is moved outwards to the edge of the bin.
+    that holds more than twice its neighbours together (an atom), or a quarter more or less than either by more than
+    chance (one of several atoms, or a step), is moved outwards to the edge of the bin.
 
     References
     ----------
@@ -322,12 +325,15 @@ def _student(confidence: float, freedom: npt.NDArray[Any]) -> FloatArray:
 
 
 def _end(pooled: npt.NDArray[Any], bins: LogHistogram, level: FloatArray, *, upwards: bool) -> FloatArray:
-    """An end of a percentile's interval; at the edge of its bin where that bin is an atom. Anything for levels outside 0..1."""
+    """An end of a percentile's interval; at the edge of its bin where bins are uneven. Anything for levels outside 0..1."""
     level = np.clip(np.nan_to_num(level, nan=0.0), 0.0, 1.0)
     bin_, _ = bins.locate(pooled, level)
     held, before, after = (
         np.take_along_axis(pooled, np.clip(bin_ + step, 0, bins.n_bins - 1)[..., None], axis=-1)[..., 0] for step in (0, -1, 1)
     )
-    before, after = np.where(bin_ > 0, before, 0), np.where(bin_ < bins.n_bins - 1, after, 0)
+    before, after = np.where(bin_ > 0, before, 0.0), np.where(bin_ < bins.n_bins - 1, after, 0.0)
     atom = held > 2 * (before + after)
+    for beside in (before, after):
+        apart = np.maximum(held, beside) > UNEVEN * np.minimum(held, beside)
+        atom |= apart & (np.abs(held - beside) > BY_CHANCE * np.sqrt(held + beside))
     return np.asarray(np.where(atom, bins.edges()[bin_ + upwards], bins.quantile(pooled, level)))

@@ -113,8 +113,14 @@ def _latency_figures(b: Batches, run: SteadyRun, groups: npt.NDArray[np.int64] |
         "distribution_at": distribution_at,
         "distribution": distribution,
         "user_mean": ratio_interval(b.latency[..., 1], b.latency[..., 0], groups=groups),
+        "user_variance": variance_interval(*np.moveaxis(b.latency, -1, 0), groups=groups),
         **by_user,
         "stage_mean": ratio_interval(stages[..., 1], stages[..., 0], groups=groups),
+        "stage_variance": variance_interval(*np.moveaxis(stages, -1, 0), groups=groups),
+        **{
+            f"stage_{name}": quantile_interval(b.stage_histogram, engine.durations, p, groups=groups)
+            for name, p in LEVELS.items()
+        },
         "user_stage_mean": ratio_interval(b.stage_durations[..., 1], b.stage_durations[..., 0], groups=groups),
         "stage_wait": ratio_interval(b.stages[..., 1], b.stages[..., 0], groups=groups),
         "stage_sojourn": ratio_interval(b.stages[..., 1] + b.stages[..., 3], b.stages[..., 0], groups=groups),
@@ -191,12 +197,13 @@ def _nothing(shape: tuple[int, ...]) -> Interval:
 def _unknown(n: int) -> dict[str, Any]:
     """Every figure, not known: of a system that has no steady state there are no averages."""
     one = ("mean", "variance", *LEVELS, "in_flight", "throughput")
-    by_user = ("user_mean", *(f"user_{name}" for name in LEVELS))
+    by_user = ("user_mean", "user_variance", *(f"user_{name}" for name in LEVELS))
+    by_stage = ("stage_mean", "stage_variance", *(f"stage_{name}" for name in LEVELS), "stage_wait", "stage_sojourn")
     by_device = ("utilisation", "wait_mean", "waiting_mean", "jobs_mean", "job_rate")
     return {
         **{name: _nothing(()) for name in one},
         **{name: _nothing((n,)) for name in (*by_user, *by_device)},
-        **{name: _nothing((3,)) for name in ("stage_mean", "stage_wait", "stage_sojourn")},
+        **{name: _nothing((3,)) for name in by_stage},
         "distribution_at": np.zeros(0),
         "distribution": _nothing((0,)),
         "user_stage_mean": _nothing((n, 3)),

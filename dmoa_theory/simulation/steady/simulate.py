@@ -27,7 +27,9 @@ FEWEST_BATCHES = 8
 #: Beyond, times could no longer be told apart, and sums would not fit the memory.
 MOST_QUERIES, MOST_REPLICATIONS = 10**12, 1000
 #: Looks at memory in a run.
-LOOKS = 40_000
+LOOKS = 20_000
+#: Queries of a replication that are kept before the first look at them.
+FIRST_ROUND = 4_000_000
 #: Warm-up, at most, for short runs; for long ones as long as what is kept.
 LONGEST_PILOT = 50_000
 
@@ -82,7 +84,8 @@ def simulate(
     -----
     A device serves in order of arrival, so a job's departure is known on arrival; only the ends of layers are events, or
     every job on its way where links take time. The kernel follows a plain job-by-job simulator bit for bit. Averages over
-    time are exact integrals. An interruption keeps the batches that are finished and marks the result ``partial``.
+    time are exact integrals. An interruption keeps the batches that are finished (with several workers: the rounds) and marks
+    the result ``partial``.
 
     Examples
     --------
@@ -97,7 +100,7 @@ def simulate(
     check_counts(queries=queries, replications=replications, workers=workers, max_queries=max_queries)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError("seed", seed, "a whole number, 0 or more")
-    if precision is not None and not 0 < precision < 1:
+    if precision is not None and (isinstance(precision, str) or not 0 < precision < 1):
         raise InputError("precision", precision, "a number above 0 and below 1, such as 0.01")
     if queries > MOST_QUERIES:
         raise InputError("queries", queries, f"a whole number from 1 to {MOST_QUERIES:,}")
@@ -112,7 +115,11 @@ def simulate(
     batches = max(FEWEST_BATCHES, -(-BATCHES // replications))
     if system.n_devices > 4096:  # sums by user and batch would fill the memory
         batches = FEWEST_BATCHES
-    looks = 0 if system.footprint is None else max(1, LOOKS // replications)
+    # a long run begins short and doubles, so that an interruption finds something to keep
+    rounds = 0
+    while max(shares) > FIRST_ROUND:
+        shares, rounds = [-(-share // 2) for share in shares], rounds + 1
+    looks = 0 if system.footprint is None else max(1, (LOOKS // replications) >> rounds)
     plans = [
         {"system": system, "seed": each, "queries": share, "batches": batches, "looks": looks}
         for each, share in zip(seeds, shares, strict=True)
@@ -120,7 +127,11 @@ def simulate(
     tell = progress or (lambda fraction: None)
     partial = False
     with _workers(workers, replications, scheduler) as run_all:
-        finished, partial = run_all(_begin, plans, tell)
+        finished, partial = run_all(_begin, plans, _part_of(tell, 0.0, 0.5**rounds))
+        for left in range(rounds, 0, -1):
+            if partial or any(run.growth is not None for run in finished):
+                break
+            finished, partial = run_all(_double, finished, _part_of(tell, 0.5**left, 0.5 ** (left - 1)))
         result = figures_of(system, finished, seed=seed, wanted=replications, partial=partial, precision=precision)
         while precision is not None and not partial and result.stable and not result.precise:
             if 2 * result.queries > max_queries:
@@ -144,6 +155,11 @@ def _compile(system: System) -> float:
     engine.go_on(2)
     engine.close(engine.now)
     return time.perf_counter() - began
+
+
+def _part_of(tell: Progress, begin: float, end: float) -> Progress:
+    """What tells of a part of the work that it is from ``begin`` to ``end`` of the whole."""
+    return lambda part: tell(begin + (end - begin) * part)
 
 
 def _begin(plan: dict[str, Any], progress: Progress | None = None) -> SteadyRun:

@@ -10,8 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from dmoa_theory.model.checks import FloatArray, IntArray
+from dmoa_theory.model.service import Stage
 from dmoa_theory.model.system import System
-from dmoa_theory.quantities import show_number, show_share, show_uncertain, show_uncertain_seconds, show_uncertain_share
+from dmoa_theory.quantities import (
+    show_number,
+    show_seconds,
+    show_share,
+    show_uncertain,
+    show_uncertain_seconds,
+    show_uncertain_share,
+)
 from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.simulation.output.intervals import Interval
 
@@ -25,6 +33,10 @@ _SHOWN = 12
 _NEARLY_ALWAYS = 0.99
 #: Above so many devices the JSON leaves the distribution of queue lengths out.
 _MOST_SHARES = 100
+#: Queries a batch below which batches are so short that they neither are independent nor betray that they are not.
+_FEWEST_A_BATCH = 50
+#: Share of the shortest first-layer inference to which the clock must tell times at the end of a run.
+_CLOCK = 1 / 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -51,10 +63,12 @@ class SimulationResult(Result):
         Latencies, rising, about 200 of them between the first answer and the last, denser in the upper tail.
     distribution : Interval, shape (m,)
         Share of the prompts that were answered faster than each of these. Neither is in the JSON.
-    user_mean, user_p50, user_p95, user_p99 : Interval, shape (n,)
+    user_mean, user_variance, user_p50, user_p95, user_p99 : Interval, shape (n,)
         By user; NaN for users without prompts.
-    stage_mean, stage_wait, stage_sojourn : Interval, shape (3,)
-        Duration of a stage from fork to join; wait and sojourn of one job: first layer, later layers, aggregation.
+    stage_mean, stage_variance, stage_p50, stage_p95, stage_p99 : Interval, shape (3,)
+        Duration of a stage from fork to join: first layer, later layers, aggregation.
+    stage_wait, stage_sojourn : Interval, shape (3,)
+        Mean wait and sojourn of one job, by stage.
     user_stage_mean : Interval, shape (n, 3)
         Duration of a stage by user.
     utilisation, wait_mean, waiting_mean, jobs_mean, job_rate : Interval, shape (n,)
@@ -98,10 +112,15 @@ class SimulationResult(Result):
     distribution_at: FloatArray
     distribution: Interval
     user_mean: Interval
+    user_variance: Interval
     user_p50: Interval
     user_p95: Interval
     user_p99: Interval
     stage_mean: Interval
+    stage_variance: Interval
+    stage_p50: Interval
+    stage_p95: Interval
+    stage_p99: Interval
     user_stage_mean: Interval
     stage_wait: Interval
     stage_sojourn: Interval
@@ -166,15 +185,36 @@ class SimulationResult(Result):
         if not self.settled:
             found.append("the start from empty queues was not forgotten in the warm-up: keep more queries")
         if not self.independent:
-            found.append("the batches are correlated, so the intervals are too narrow: keep more queries")
+            found.append(
+                "neighbouring batches look alike: unless that is chance, as in one run of a hundred, "
+                "the intervals are too narrow: keep more queries"
+            )
+        if 0 < self.queries < _FEWEST_A_BATCH * self.batches:
+            found.append(f"{self.queries:,} queries are too few for honest intervals, which may be far too narrow: keep more")
+        tick, shortest = self._tick_and_shortest()
+        if tick > _CLOCK * shortest:
+            found.append(
+                f"times late in the run are known to {show_seconds(tick)} only, too coarse for inferences of "
+                f"{show_seconds(shortest)}: keep fewer queries, or raise the rates"
+            )
         if not self.precise:
             found.append(
                 f"the precision of {100 * (self.precision or 0):g} % was not reached: "
                 + (f"{100 * self.reached:.2g} %" if np.isfinite(self.reached) else "too few queries to tell it")
             )
+        if self.queries and np.isnan(self.user_p50.value).all():
+            found.append("percentiles by user are null: too many users, or too few prompts of each, to keep count")
+        if self.queries and self.system.n_devices > _MOST_SHARES:
+            found.append(f"jobs_distribution is null: it is given for up to {_MOST_SHARES} devices")
         if self.memory_mean is None:
             found.append("memory is null: the scenario has neither a [memory] section nor a measured profile")
         return found
+
+    def _tick_and_shortest(self) -> tuple[float, float]:
+        """Spacing of the times that float64 can tell at the end of a run, and the shortest mean of a first layer, s."""
+        prompts = (self.queries + self.warm_up) / max(self.replications, 1)
+        means = [self.system.service.for_k(group.k).mean[:, Stage.FIRST].min() for group in self.system.groups()]
+        return float(np.spacing(prompts / self.system.rates.sum())), float(min(means))
 
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -217,13 +257,18 @@ class SimulationResult(Result):
         }
 
     def _stages(self, part: str) -> dict[str, dict[str, float]]:
-        figures = {"duration": self.stage_mean, "wait": self.stage_wait, "sojourn": self.stage_sojourn}
+        figures = {
+            "duration": self.stage_mean,
+            **{name: getattr(self, f"stage_{name}") for name in ("variance", *LEVELS)},
+            "wait": self.stage_wait,
+            "sojourn": self.stage_sojourn,
+        }
         return {
             stage: {name: getattr(interval, part)[s] for name, interval in figures.items()} for s, stage in enumerate(_STAGES)
         }
 
     def _user(self, u: int, part: str) -> dict[str, Any]:
-        figures = {name: getattr(getattr(self, f"user_{name}"), part)[u] for name in ("mean", *LEVELS)}
+        figures = {name: getattr(getattr(self, f"user_{name}"), part)[u] for name in ("mean", "variance", *LEVELS)}
         return {**figures, "per_stage": dict(zip(_STAGES, getattr(self.user_stage_mean, part)[u], strict=True))}
 
     def _device(self, i: int, part: str) -> dict[str, Any]:
@@ -257,8 +302,9 @@ class SimulationResult(Result):
             (self.system.network.name(u), *(_cell(getattr(self, f"user_{name}"), (u,)) for name in names))
             for u in users.tolist()
         ]
+        how = "simulated, ± 95 % interval" if self.stable else "UNSTABLE: queues grew, so there are no averages"
         return Table(
-            f"latency with {self.system.moa.label} (simulated, ± 95 % interval){left_out}",
+            f"latency with {self.system.moa.label} ({how}){left_out}",
             ("prompts of", "mean", "median", "p95", "p99"),
             tuple(rows),
         )

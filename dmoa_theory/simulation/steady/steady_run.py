@@ -23,8 +23,6 @@ from dmoa_theory.simulation.output.warm_up import mser, settled
 
 __all__ = ["Batches", "Growth", "Interrupted", "SteadyRun", "padded"]
 
-#: Queries kept before the first look at them.
-_FIRST_ROUND = 4_000_000
 #: Windows of a pilot: many, but fewer where each has sums for many devices.
 _PILOT_WINDOWS, _FEWEST_WINDOWS, _PILOT_SUMS = 500, 60, 500_000
 #: Entries of the time at each queue length, by batch and device, that are kept; beyond, only their total over batches.
@@ -33,6 +31,10 @@ _MOST_LEVELS = 2**23
 _GROWTH = 5.0
 #: ...and its device had next to no idle time.
 _IDLE = 0.01
+#: Sums of the state that are kept batch by batch.
+_BY_BATCH = (
+    "latency_sum", "stage_sum", "stage_histogram", "histogram", "user_histogram", "memory_sum", "memory_histogram"
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ class Batches:
     stages: FloatArray
     latency: FloatArray = field(default_factory=lambda: np.zeros(0))
     stage_durations: FloatArray = field(default_factory=lambda: np.zeros(0))
+    stage_histogram: npt.NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
     histogram: npt.NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
     user_histogram: npt.NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
     memory: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -85,7 +88,7 @@ class SteadyRun:
     system : System
     seed : SeedSequence
     queries : int
-        Queries to keep; beyond four million rounded up to a power of two times something smaller.
+        Queries to keep at first.
     batches : int
         Batches they are cut into; twice as many are held before neighbours are merged.
     looks : int
@@ -94,10 +97,6 @@ class SteadyRun:
 
     def __init__(self, system: System, seed: np.random.SeedSequence, *, queries: int, batches: int, looks: int) -> None:
         every = max(1, queries // looks) if looks else 0
-        # a long run begins short and doubles, so that an interruption finds something to keep
-        self._doublings = 0
-        while queries > _FIRST_ROUND:
-            queries, self._doublings = -(-queries // 2), self._doublings + 1
         self.queries = queries
         self.n_batches = min(batches, queries)
         self._rows = 2 * self.n_batches
@@ -167,22 +166,16 @@ class SteadyRun:
     # -- batches --------------------------------------------------------------------------------------------------
 
     def keep(self) -> None:
-        """Run the batches of the queries that are to be kept, after the warm-up."""
-        share = 0.5**self._doublings
-        self._segment(0, self.n_batches, 0.0, share)
-        for _ in range(self._doublings):
-            if self.growth is not None:
-                break
-            self.double(share, 2 * share)
-            share *= 2
+        """Run the batches of the first ``queries`` queries after the warm-up."""
+        self._segment(0, self.n_batches)
 
-    def double(self, begin: float = 0.0, end: float = 1.0) -> None:
-        """Keep as many queries again, and merge batches by pairs; ``begin`` to ``end`` is what part of the whole this is."""
-        self._segment(self.n_batches, 2 * self.n_batches, begin, end)
+    def double(self) -> None:
+        """Keep as many queries again, and merge batches by pairs."""
+        self._segment(self.n_batches, 2 * self.n_batches)
         if self.finished == 2 * self.n_batches:
             self._merge()
 
-    def _segment(self, first: int, last: int, begin_part: float, end_part: float) -> None:
+    def _segment(self, first: int, last: int) -> None:
         """Run batches ``first`` up to ``last``; those that an interruption leaves whole stay."""
         engine = self.engine
         begin = int(engine.run["next_query"]) - first * self.queries // self.n_batches
@@ -201,7 +194,7 @@ class SteadyRun:
                 self._counts.append(engine.residual[:, 0].copy())
                 self.finished = batch + 1
                 if self.progress is not None:
-                    self.progress(begin_part + (end_part - begin_part) * (batch + 1 - first) / (last - first))
+                    self.progress((batch + 1 - first) / (last - first))
             engine.run["batch"] = self._rows
             self.largest = engine.state.devices["largest"].astype(np.int64)
             self.growth = self._growing()
@@ -248,7 +241,7 @@ class SteadyRun:
         self._workload, self._counts = self._workload[::2], self._counts[::2]
         state = self.engine.state
         half = self.n_batches
-        for name in ("latency_sum", "stage_sum", "histogram", "user_histogram", "memory_sum", "memory_histogram"):
+        for name in _BY_BATCH:
             array = getattr(state, name)
             array[:half] = merge_pairs(array[: 2 * half])
             array[half : 2 * half] = 0
@@ -262,6 +255,7 @@ class SteadyRun:
             **{name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})},
             latency=state.latency_sum[:done],
             stage_durations=state.stage_sum[:done],
+            stage_histogram=state.stage_histogram[:done],
             histogram=state.histogram[:done],
             user_histogram=state.user_histogram[:done],
             memory=state.memory_sum[:done],
