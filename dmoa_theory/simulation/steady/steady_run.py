@@ -1,9 +1,9 @@
 """One long run in steady state: warm-up, then batches whose sums give every figure and its interval.
 
-The warm-up is a pilot run: its time-average number of jobs, window by window, goes through MSER-5, and the pilot doubles
-until the truncation point lies well inside it. All of the pilot is then dropped. The batches after it hold equal numbers of
-queries; a query's latency counts with the batch in which it arrived, a time average with the time between the arrivals of the
-first queries of a batch and of the next.
+The warm-up is a pilot run: its numbers of jobs and of queries under way, window by window, go through MSER-5, and the pilot
+doubles until the truncation point lies well inside it. All of the pilot is then dropped. The batches after it hold equal
+numbers of queries; a query's latency counts with the batch in which it arrived, a time average with the time between the
+arrivals of the first queries of a batch and of the next.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class SteadyRun:
         windows = int(np.clip(_PILOT_SUMS // n, _FEWEST_WINDOWS, _PILOT_WINDOWS))
         length = max(windows, min(max(2000, 10 * n, self.queries // 20), most))
         done, grew = 0, False
-        rows: list[tuple[float, float, FloatArray]] = []
+        rows: list[tuple[float, float, float, FloatArray]] = []
         backlog, counts = [self._work_left()], [np.zeros(n)]
         self._open_window()
         try:
@@ -136,19 +136,24 @@ class SteadyRun:
                     done = min(done + step, length)
                     self.engine.go_on(done)
                     row = self._close_window()
-                    rows.append((float(row["duration"]), float(row["present"].sum()), row["work"]))
+                    rows.append((float(row["duration"]), float(row["present"].sum()), float(row["in_flight"]), row["work"]))
                     backlog.append(self._work_left())
                     counts.append(self.engine.residual[:, 0].copy())
-                duration, present, work = (np.array(column) for column in zip(*rows, strict=True))
-                self.truncation = int(mser(present / duration) * step)
-                self.settled = settled(present / duration)
+                duration, present, in_flight, work = (np.array(column) for column in zip(*rows, strict=True))
+                # jobs at the devices, and queries under way: with long delays the second take longer to settle
+                series = present / duration, in_flight / duration
+                self.truncation = max(mser(each) for each in series) * step
+                self.settled = all(settled(each) for each in series)
                 self.growth = _growth(np.array(backlog), np.array(counts), duration, work)
                 if length >= most or (self.growth is None and self.settled) or (self.growth is not None and grew):
                     break
                 grew = self.growth is not None
                 # twice as long, in windows twice as wide
                 even = len(rows) // 2 * 2
-                rows = [(a[0] + b[0], a[1] + b[1], a[2] + b[2]) for a, b in zip(rows[:even:2], rows[1:even:2], strict=True)]
+                rows = [
+                    (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])
+                    for a, b in zip(rows[:even:2], rows[1:even:2], strict=True)
+                ]
                 backlog, counts = backlog[: even + 1 : 2], counts[: even + 1 : 2]
                 length = min(2 * length, most)
         except TooMuchMemoryError:
@@ -156,7 +161,7 @@ class SteadyRun:
                 np.array(backlog[: len(rows) + 1]),
                 np.array(counts[: len(rows) + 1]),
                 np.array([row[0] for row in rows]),
-                np.array([row[2] for row in rows]),
+                np.array([row[3] for row in rows]),
             )
             self._refuse_unless_growing()
         except KeyboardInterrupt:
