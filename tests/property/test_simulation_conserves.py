@@ -115,6 +115,24 @@ def test_queries_come_and_go(number: int) -> None:
     assert run.balance < 1e-9
 
 
+@pytest.mark.parametrize("number", [2, 3])
+def test_doubling_keeps_every_query_once(number: int) -> None:
+    """Twice doubled and merged: equal batches, and no count of an earlier round left in a later one."""
+    run = SteadyRun(random_system(number), np.random.SeedSequence(number), queries=4_000, batches=8, looks=0)
+    run.warm(4_000)
+    run.keep()
+    for times in (2, 4):
+        run.double()
+        sums = run.batches()
+        each = np.full(8, 500 * times)
+        np.testing.assert_array_equal(sums.latency[..., 0].sum(axis=1), each)
+        np.testing.assert_array_equal(sums.arrived, each)
+        np.testing.assert_array_equal(sums.histogram.sum(axis=1), each)
+        np.testing.assert_array_equal(sums.user_histogram.sum(axis=(1, 2)), each)
+        assert len(run._workload) == len(run._counts) == 9
+    assert run.balance < 1e-9
+
+
 def under_way(run: SteadyRun) -> int:
     """Queries whose layers are not done, and those whose last job is in a queue."""
     return run._open_queries() + run.engine.close(run.engine.now)[0]

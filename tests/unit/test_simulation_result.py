@@ -144,6 +144,12 @@ def test_a_precision_is_not_reached_where_p95_has_no_interval(result: Simulation
     assert "the precision of 50 % was not reached: too few queries to tell it" in blind.reasons()
 
 
+def test_jobs_are_those_of_what_was_kept_and_dropped(result: SimulationResult) -> None:
+    """Three a query with M = 1, k = 1; a few more are under way at the end."""
+    assert result.warm_up >= 1000
+    assert result.jobs / 3 == pytest.approx(result.queries + result.warm_up, abs=100)
+
+
 def test_so_few_queries_that_their_batches_are_none() -> None:
     """Thirty batches of one query each look independent only where they happened to be alike."""
     for queries, few in ((30, True), (1500, True), (2000, False)):
@@ -258,3 +264,12 @@ def test_one_unit_for_figure_and_half_width() -> None:
 
 def test_a_hundred_has_no_point_at_its_end() -> None:
     assert [show_seconds(s) for s in (99.94, 99.95, 99.96, 100.0, 0.09996)] == ["99.9 s", "100 s", "100 s", "100 s", "100 ms"]
+
+
+def test_a_short_run_is_not_believed_at_once() -> None:
+    """A wanted precision that 1,000 queries seem to have is looked at again with twice as many."""
+    alone = System.from_arrays([[0]], 0.3, 1.0, M=0, k=0)
+    loose = simulate(alone, queries=1_000, precision=0.5)
+    assert loose.precise
+    assert loose.queries == 2_000
+    assert simulate(alone, queries=100_000, precision=0.5).queries == 100_000
