@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from dmoa_theory.optimisation.plan import make_plan
     from dmoa_theory.simulation.bursts.burst import simulate_burst
     from dmoa_theory.simulation.steady.simulate import simulate
+    from dmoa_theory.stability.capacity import capacity
+    from dmoa_theory.stability.overload import overload
     from dmoa_theory.stability.region import stability_region
 
 __version__ = "0.1.0"
@@ -39,10 +41,12 @@ __all__ = [
     "System",
     "__version__",
     "build_topology",
+    "capacity",
     "latency",
     "load_scenario",
     "make_plan",
     "optimise",
+    "overload",
     "simulate",
     "simulate_burst",
     "stability_region",
@@ -57,10 +61,12 @@ _HOME = {
     "ServiceTime": "model.service",
     "System": "model.system",
     "build_topology": "model.topologies",
+    "capacity": "stability.capacity",
     "latency": "delay.latency",
     "load_scenario": "model.scenario",
     "make_plan": "optimisation.plan",
     "optimise": "optimisation.choose",
+    "overload": "stability.overload",
     "simulate": "simulation.steady.simulate",
     "simulate_burst": "simulation.bursts.burst",
     "stability_region": "stability.region",

@@ -26,6 +26,9 @@ DONE, BAD_INPUT, UNSTABLE, INTERRUPTED = 0, 2, 3, 130
 VERBS = {
     "plan": "The main job: stability region, latency, and which (M, k) to run.",
     "region": "Do the queues stay bounded? Loads, bottleneck, and how far every rate can grow.",
+    "derive": "The formulas, derived step by step for your network or a family, as text or LaTeX.",
+    "capacity": "The best gossip: the largest load over all selection probabilities, and the gain over uniform.",
+    "overload": "Outside the region: which queues grow, how fast, what still gets through, when a buffer is full.",
     "latency": "How long do prompts take? Mean and percentiles, and the memory that queues need.",
     "simulate": "Simulate exactly: latency, queues and memory, each figure with its 95 % interval.",
     "burst": "Finite runs from empty queues: a burst of prompts, queues over time, when a buffer is full.",

@@ -6,10 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dmoa_theory.plots.capacity import plot_capacity, plot_gossip, plot_relief
     from dmoa_theory.plots.choice import plot_choice
     from dmoa_theory.plots.comparison import plot_error_over_load, plot_latency_over_load, plot_over_load
     from dmoa_theory.plots.latency import plot_latency
     from dmoa_theory.plots.network import plot_network
+    from dmoa_theory.plots.overload import plot_growth, plot_loads
     from dmoa_theory.plots.overview import plot_plan
     from dmoa_theory.plots.region import plot_section, plot_utilisation
     from dmoa_theory.plots.simulation import plot_latency_distribution, plot_queue_lengths
@@ -18,15 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "house_style",
+    "plot_capacity",
     "plot_choice",
     "plot_error_over_load",
+    "plot_gossip",
+    "plot_growth",
     "plot_latency",
     "plot_latency_distribution",
     "plot_latency_over_load",
+    "plot_loads",
     "plot_network",
     "plot_over_load",
     "plot_plan",
     "plot_queue_lengths",
+    "plot_relief",
     "plot_section",
     "plot_trajectories",
     "plot_utilisation",
@@ -35,15 +42,20 @@ __all__ = [
 
 _HOME = {
     "house_style": "style",
+    "plot_capacity": "capacity",
     "plot_choice": "choice",
     "plot_error_over_load": "comparison",
+    "plot_gossip": "capacity",
+    "plot_growth": "overload",
     "plot_latency": "latency",
     "plot_latency_distribution": "simulation",
     "plot_latency_over_load": "comparison",
+    "plot_loads": "overload",
     "plot_network": "network",
     "plot_over_load": "comparison",
     "plot_plan": "overview",
     "plot_queue_lengths": "simulation",
+    "plot_relief": "capacity",
     "plot_section": "region",
     "plot_trajectories": "trajectories",
     "plot_utilisation": "region",

@@ -513,7 +513,7 @@ def test_users_of_a_section_who_make_none(dmoa: Callable[..., Any], scenario: Ca
         (["plan", "--set"], 'Command "plan" parameter --set requires an argument.'),
         (["plan", "a.toml", "b.toml"], "b.toml: unexpected; dmoa plan --help says what it takes"),
         (["schema"], 'Command "schema" parameter VERB requires an argument.'),
-        (["schema", "plam"], "verb = plam: one of burst, calibrate, "),
+        (["schema", "plam"], "verb = plam: one of burst, calibrate, capacity, "),
         (["calibrate"], "--model is missing: a model folder, or --synthetic NAME"),
         (["calibrate", "--synthetic", "qwen2-tiny", "--prompt-tokens", "few"], "--prompt-tokens = few: whole numbers with"),
     ],

@@ -31,6 +31,9 @@ SCENARIO = ("--set", "--json", "--out")
 OPTIONS = {
     "plan": SCENARIO,
     "region": (*SCENARIO, "--users"),
+    "derive": (*SCENARIO, "--what", "--family", "--device", "--latex"),
+    "capacity": (*SCENARIO, "--min-inclusion", "--direction", "--save"),
+    "overload": (*SCENARIO, "--scale", "--buffer", "--prompts"),
     "latency": SCENARIO,
     "simulate": (*SCENARIO, "--queries", "--seed", "--replications", "--workers", "--scheduler", "--precision"),
     "burst": (*SCENARIO, "--prompts", "--until", "--at-once", "--buffer", "--replications", "--seed"),

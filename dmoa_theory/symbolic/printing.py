@@ -1,0 +1,157 @@
+"""Derivations in print: plain text, a LaTeX document, HTML for notebooks."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import sympy  # type: ignore[import-untyped]
+from sympy.printing.latex import LatexPrinter  # type: ignore[import-untyped]
+
+from dmoa_theory.symbolic.symbols import LATEX_NAMES, lam
+
+if TYPE_CHECKING:
+    from dmoa_theory.symbolic.derivation import Derivation, Quantity
+
+__all__ = ["as_document", "as_html", "as_text", "equation_latex", "plain"]
+
+_WIDTH = 100
+_DIGITS = 5
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    **{sign: "\\" + sign for sign in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"$<$",
+    ">": r"$>$",
+}
+_RELATIONS = {sympy.Eq: "=", sympy.Lt: "<", sympy.StrictLessThan: "<", sympy.LessThan: "<=", sympy.StrictGreaterThan: ">"}
+
+_PREAMBLE = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{amsmath}
+\usepackage{graphicx}
+\usepackage[margin=2cm]{geometry}
+\newsavebox{\widebox}
+\newcommand{\fitted}[1]{\savebox{\widebox}{$\displaystyle #1$}\[\ifdim\wd\widebox>\linewidth
+  \resizebox{\linewidth}{!}{\usebox{\widebox}}\else\usebox{\widebox}\fi\]}
+"""
+
+
+def plain(expression: sympy.Basic) -> str:
+    """One line that sympy can read back; an equation as ``left = right``."""
+    relation = _RELATIONS.get(type(expression))
+    if relation is None:
+        return str(sympy.sstr(expression))
+    return f"{sympy.sstr(expression.lhs)} {relation} {sympy.sstr(expression.rhs)}"
+
+
+class _Latex(LatexPrinter):  # type: ignore[misc]
+    """Harmonic numbers as H with an index."""
+
+    def _print_harmonic(self, expression: sympy.Basic, exp: str | None = None) -> str:
+        power = "" if exp is None else rf"^{{{exp}}}"
+        return rf"H_{{{self._print(expression.args[0])}}}{power}"
+
+
+def _shown(expression: sympy.Basic) -> sympy.Basic:
+    """Floats to five digits, for people."""
+    floats = expression.atoms(sympy.Float)
+    return expression.xreplace({x: sympy.Float(x, _DIGITS) for x in floats}) if floats else expression
+
+
+def equation_latex(expression: sympy.Basic) -> str:
+    """LaTeX of an expression or equation, without delimiters."""
+    return str(_Latex({"symbol_names": LATEX_NAMES}).doprint(_shown(expression)))
+
+
+def _pretty(expression: sympy.Basic) -> str:
+    """Two-dimensional text where it fits the line, else one line wrapped."""
+    greek = _shown(expression).xreplace({lam: sympy.Symbol("lambda")}).replace(sympy.harmonic, sympy.Function("H"))
+    drawn = sympy.pretty(greek, use_unicode=True, wrap_line=False)
+    lines = str(drawn).splitlines()
+    if max(map(len, lines)) > _WIDTH - 4:
+        lines = textwrap.wrap(plain(_shown(expression)), _WIDTH - 4, subsequent_indent="  ", break_long_words=False)
+    return "\n".join("    " + line.rstrip() for line in lines)
+
+
+def as_text(derivation: Derivation) -> str:
+    """The derivation as plain text: numbered steps, the equation under its reason, results at the end."""
+    return "\n".join(_text_lines(derivation)) + "\n"
+
+
+def _text_lines(derivation: Derivation) -> Iterator[str]:
+    yield derivation.title
+    yield f"({derivation.source.value})"
+    yield ""
+    yield "Assumptions"
+    for assumption in derivation.assumptions:
+        yield textwrap.fill(assumption, _WIDTH, initial_indent="  - ", subsequent_indent="    ")
+    for place, step in enumerate(derivation.steps, 1):
+        yield ""
+        yield textwrap.fill(f"{place}. {step.reason}", _WIDTH, subsequent_indent=" " * len(f"{place}. "))
+        yield _pretty(step.equation)
+    if _unsaid(derivation):
+        yield ""
+        yield "Results"
+        for quantity in _unsaid(derivation):
+            yield textwrap.fill(f"  {quantity.meaning}:", _WIDTH, subsequent_indent="    ")
+            yield _pretty(quantity.value)
+
+
+def _unsaid(derivation: Derivation) -> tuple[Quantity, ...]:
+    """Results that no step has stated yet."""
+    stated = {step.equation.rhs for step in derivation.steps if isinstance(step.equation, sympy.core.relational.Relational)}
+    return tuple(q for q in derivation.results if q.value not in stated)
+
+
+def _escaped(text: str) -> str:
+    return "".join(_SPECIAL.get(sign, sign) for sign in text)
+
+
+def as_document(derivation: Derivation) -> str:
+    """The derivation as a LaTeX document; an equation wider than the line is shrunk to fit."""
+    return "\n".join(_document_lines(derivation)) + "\n"
+
+
+def _document_lines(derivation: Derivation) -> Iterator[str]:
+    yield _PREAMBLE + r"\begin{document}"
+    yield rf"\section*{{{_escaped(derivation.title)}}}"
+    yield rf"\emph{{{derivation.source.value.capitalize()}.}}"
+    yield r"\subsection*{Assumptions}"
+    yield r"\begin{itemize}"
+    for assumption in derivation.assumptions:
+        yield rf"\item {_escaped(assumption)}"
+    yield r"\end{itemize}"
+    yield r"\subsection*{Steps}"
+    yield r"\begin{enumerate}"
+    for step in derivation.steps:
+        yield rf"\item {_escaped(step.reason)}"
+        yield rf"\fitted{{{equation_latex(step.equation)}}}"
+    yield r"\end{enumerate}"
+    if _unsaid(derivation):
+        yield r"\subsection*{Results}"
+        yield r"\begin{itemize}"
+        for quantity in _unsaid(derivation):
+            yield rf"\item {_escaped(quantity.meaning)}"
+            yield rf"\fitted{{{equation_latex(quantity.value)}}}"
+        yield r"\end{itemize}"
+    yield r"\end{document}"
+
+
+def as_html(derivation: Derivation) -> str:
+    """The derivation for a notebook, equations as display mathematics."""
+
+    def shown(expression: sympy.Basic) -> str:
+        return f"$$ {html.escape(equation_latex(expression))} $$"
+
+    assumptions = "".join(f"<li>{html.escape(text)}</li>" for text in derivation.assumptions)
+    steps = "".join(f"<li>{html.escape(step.reason)}{shown(step.equation)}</li>" for step in derivation.steps)
+    results = "".join(f"<li>{html.escape(q.meaning)}{shown(q.value)}</li>" for q in _unsaid(derivation))
+    head = f"<b>{html.escape(derivation.title)}</b> ({derivation.source.value})"
+    return f"{head}<p>Assumptions</p><ul>{assumptions}</ul><ol>{steps}</ol>" + (
+        f"<p>Results</p><ul>{results}</ul>" * bool(results)
+    )

@@ -1,0 +1,123 @@
+"""`dmoa overload`: the report, the JSON, the files, exit codes, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmoa_theory.cli.schema import read_schema
+
+FILES = {"overload.json", "overload.csv", "loads.png", "growth.png"}
+
+
+def test_json_keeps_its_schema(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    path = scenario()
+    answer = dmoa("overload", path, "--scale", 10, "--buffer", 50, "--prompts", 20, "--json")
+    assert (answer.code, answer.err) == (3, "")
+    document = answer.checked("overload")
+    assert {"growth_rate", "throughput", "time_to_full"} <= set(document)
+    assert document["buffer"] == {"jobs": 50, "memory_bytes": None}
+    assert document["time_to_full"] == pytest.approx([50 / rate for rate in document["growth_rate"]])
+    assert document["throughput"] == pytest.approx(sum(document["per_user_goodput"]))
+    assert document["throughput"] < document["offered"] == 0.08
+    assert document["utilisation"]["nominal"] == pytest.approx([4 * 24 * 0.02] * 4)
+    assert document["first_prompts"]["prompts"] == 20
+    assert dmoa("overload", path, "--scale", 10, "--buffer", 50, "--prompts", 20, "--json").out == answer.out
+    scaled = dmoa("overload", path, "--set", "arrivals.rate=0.02", "--buffer", 50, "--prompts", 20, "--json")
+    assert scaled.json["growth_rate"] == pytest.approx(document["growth_rate"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((), 0),
+        (("--scale", "1e-6"), 0),
+        (("--scale", "100"), 3),
+        (("--set", "moa.M=0", "--set", "moa.k=0", "--scale", "30"), 3),
+        (("--set", "moa.quorum=1", "--scale", "30"), 3),
+        (("--set", "moa.M=500", "--set", "moa.k=1", "--scale", "100"), 3),
+        (("--set", "arrivals.rate=[0.5, 0, 0, 0]"), 3),
+        (("--set", "network.link_delay=3.0", "--scale", "9"), 3),
+        (("--set", "service.mean=125", "--set", "moa.M=0", "--set", "arrivals.rate=0.008"), 3),
+    ],
+)
+def test_every_kind_of_load_keeps_the_schema(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], arguments: tuple[str, ...], code: int
+) -> None:
+    path = scenario()
+    answer = dmoa("overload", path, *arguments, "--json")
+    assert (answer.code, answer.err) == (code, "")
+    document = answer.checked("overload")
+    assert document["stable"] is (code == 0)
+    if code == 0:
+        assert document["growth_rate"] == [0.0] * 4
+        assert document["time_to_full"] == [None] * 4
+        assert document["reasons"]
+    report = dmoa("overload", path, *arguments)
+    assert (report.code, report.err) == (code, "")
+    for word in ("nan", "inf "):
+        assert word not in report.out
+
+
+def test_the_scenarios_memory_fills(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    more = '[memory]\nbytes_per_prompt = 4096\nbytes_per_response = 1024\n[constraints]\nmemory = "1 MiB"\n'
+    document = dmoa("overload", scenario(more=more), "--scale", 10, "--json").checked("overload")
+    assert document["buffer"] == {"jobs": None, "memory_bytes": 2**20}
+    assert all(time > 0 for time in document["time_to_full"])
+    report = dmoa("overload", scenario(more=more), "--scale", 10)
+    assert "The memory is full first at device-0, after" in " ".join(report.out.split())
+
+
+def test_the_schema_asks_for_every_key() -> None:
+    schema = json.loads(read_schema("overload"))
+    assert set(schema["required"]) == set(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
+def test_the_report(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    said = " ".join(dmoa("overload", scenario(), "--scale", 10).out.split())
+    assert "4 queues grow with M=1, k=2 (fluid limit)" in said
+    assert "of the prompts are answered" in said
+    assert "The first 100 prompts take" in said
+    assert "A buffer of 100 jobs is full first at" in said
+    assert "proved: one layer at most" in said
+    assert "nothing grows" in " ".join(dmoa("overload", scenario()).out.split())
+
+
+def test_files_are_whole(dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path) -> None:
+    out, path = tmp_path / "made" / "here", scenario()
+    printed = dmoa("overload", path, "--scale", 10, "--out", out, "--json")
+    files = {entry.name: entry.read_bytes() for entry in out.iterdir()}
+    assert set(files) == FILES
+    assert json.loads(files["overload.json"]) == printed.json
+    rows = list(csv.DictReader(files["overload.csv"].decode().splitlines()))
+    assert [float(row["growth_jobs_per_s"]) for row in rows] == printed.json["growth_rate"]
+    for name in ("loads.png", "growth.png"):
+        assert files[name].startswith(b"\x89PNG")
+    dmoa("overload", path, "--scale", 10, "--out", out)
+    assert {entry.name: entry.read_bytes() for entry in out.iterdir()} == files
+    assert dmoa("overload", path, "--out", tmp_path / "stable").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--scale", "0"), "--scale = 0.0: a finite number above 0"),
+        (("--scale", "-2"), "--scale = -2.0: "),
+        (("--scale", "nan"), "--scale = nan: "),
+        (("--scale", "1e300"), "--scale = 1e+300: a factor that leaves"),
+        (("--buffer", "0"), "--buffer = 0: a whole number from 1"),
+        (("--prompts", "0"), "--prompts = 0: a whole number from 1"),
+        (("--prompts", "many"), "Invalid value for --prompts: "),
+        (("--set", "moa.k=9"), ""),
+    ],
+)
+def test_bad_input_is_a_line_and_code_2(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], arguments: tuple[str, ...], complaint: str
+) -> None:
+    assert dmoa("overload", scenario(), *arguments).complaint().startswith(complaint)
