@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from dmoa_theory.cli.options import Options
+from dmoa_theory.cli.options import WHOLE, Options
 from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, write_csv, write_json
 from dmoa_theory.errors import InputError
-from dmoa_theory.quantities import show_number, show_rate, show_seconds, show_share
+from dmoa_theory.quantities import rate_unit, show_number, show_seconds, show_share
 
 if TYPE_CHECKING:
     from dmoa_theory.simulation.bursts.burst_summary import QueueTrajectories
@@ -32,8 +32,10 @@ def overload(
     /,
     *,
     scale: Annotated[float, Parameter(help="Multiply all rates by this.")] = 1.0,
-    buffer: Annotated[int | None, Parameter(help="Jobs that fill a device; default the scenario's memory, or 100.")] = None,
-    prompts: Annotated[int, Parameter(help="Of how many first prompts to tell the mean latency.")] = 100,
+    buffer: Annotated[
+        int | None, WHOLE, Parameter(help="Jobs that fill a device; default the scenario's memory, or 100.")
+    ] = None,
+    prompts: Annotated[int, WHOLE, Parameter(help="Of how many first prompts to tell the mean latency.")] = 100,
     options: Options = Options(),  # noqa: B008 - frozen
 ) -> int:
     """What happens beyond the edge? Which queues grow and how fast, what is still answered, when buffers are full.
@@ -82,13 +84,18 @@ def _lines(result: Overload) -> Iterator[str]:
     else:
         offered = float(result.system.rates.sum())
         share = show_share(result.throughput / offered)
-        yield f"{share} of the prompts are answered: {show_rate(result.throughput)}, of {show_rate(offered)}."
+        seconds, unit = rate_unit(offered)
+        answered, asked = show_number(seconds * result.throughput), show_number(seconds * offered)
+        yield f"{share} of the prompts are answered: {answered} of {asked} per {unit}."
         slowest, latency = int(np.nanargmax(result.latency_growth)), float(np.nanmax(result.latency_growth))
         if math.isfinite(latency):
             yield f"A prompt of {name(slowest)} that arrives after an hour takes {show_seconds(3600 * latency)}."
         if math.isfinite(result.mean_latency):
             taken = show_seconds(result.mean_latency)
-            yield f"The first {result.prompts:,} prompts take {taken} on average, beside the inferences, while more arrive."
+            yield (
+                f"The first {result.prompts:,} prompts wait {taken} on average, while more arrive; "
+                "the inferences themselves are not counted."
+            )
         first = int(result.time_to_full.argmin())
         what = "The memory" if result.buffer is None else f"A buffer of {show_number(result.buffer)} jobs"
         yield f"{what} is full first at {name(first)}, after {show_seconds(float(result.time_to_full[first]))}."

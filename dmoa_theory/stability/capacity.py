@@ -95,7 +95,8 @@ class Capacity(Result):
         if math.isnan(scale):
             return math.nan
         best, other = (float(self.rates(s).sum()) for s in (self.scale_best, scale))
-        return best / other - 1 if other > 0 else math.nan
+        gain = best / other - 1 if other > 0 else math.nan
+        return 0.0 if abs(gain) < 1e-9 else gain  # the program is solved to about that
 
     def rates(self, scale: float = 1.0) -> FloatArray:
         """Exact: the rates at a scale; shape (n,), prompts/s."""

@@ -253,7 +253,7 @@ def _linprog(
         options=_OPTIONS,
     )
     if found.status == 2:
-        raise InfeasiblePlanError(("whatever the gossip, the users who do not grow overload a device",))
+        raise InfeasiblePlanError(("whatever the gossip, users outside --direction overload a device by themselves",))
     if found.status != 0:
         raise RuntimeError(f"the linear program was not solved: {found.message}")
     return found

@@ -84,7 +84,7 @@ def system_pattern(system: System) -> Pattern:
     ``M`` and ``k`` stay symbols where every user runs the same with M at least 1; k only with uniform choice.
     """
     n, network = system.n_devices, system.network
-    Ms, ks, _ = system.moa.per_user(n)
+    Ms, ks, quorum = system.moa.per_user(n)
     able, q = system.can_ask(), system.inclusion()
     common = bool((Ms == Ms[0]).all() and (ks == ks[0]).all() and Ms[0] > 0)
     symbolic_k = common and system.moa.is_uniform and int(ks[0]) > 0
@@ -115,6 +115,7 @@ def system_pattern(system: System) -> Pattern:
         assumptions=tuple(assumptions),
         uniform=system.moa.is_uniform,
         preamble=measured_steps([later for _, later, _ in work]) if system.service.grows_with_k else (),
+        quorum=bool((quorum <= ks)[system.rates > 0].any()),
     )
 
 

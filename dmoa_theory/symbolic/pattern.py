@@ -91,6 +91,8 @@ class Pattern:
         Why the chances are not exact; empty where they are.
     least : mapping of Symbol to int
         Smallest sizes of a family.
+    quorum : bool
+        Whether layers end before all their jobs are done.
     """
 
     title: str
@@ -100,6 +102,7 @@ class Pattern:
     preamble: tuple[Step, ...] = ()
     approximate: str = ""
     least: Mapping[sympy.Symbol, int] = field(default_factory=dict)
+    quorum: bool = False
 
     @property
     def is_family(self) -> bool:

@@ -30,23 +30,32 @@ __all__ = [
 #: Devices whose steps are spelled out when nobody says which.
 READABLE = 12
 
-_MODEL = (
-    "Every user's prompts arrive at a rate of their own, in a Poisson stream.",
-    "In each of M layers a query has one job at its own device and one at each of k distinct neighbours, drawn anew and "
-    "independently; a layer starts when all k + 1 jobs of the one before are done; after the last the own device aggregates.",
-    "A device serves one job at a time, first come first served; service times are independent, with the means given.",
-    "A load above one makes a queue grow for ever. A load below one is proved to suffice for M up to 1, for users who ask all "
-    "of their neighbours, and for M = 2 when all stages take alike; otherwise it is proved at lower loads and conjectured up "
-    "to one.",
-    "Link delays change no load.",
-)
+
+def _model(*, quorum: bool) -> tuple[str, ...]:
+    """What is assumed of every system, and what is proved of it."""
+    joins = "as many answers of the one before as the quorum asks for are" if quorum else "all k + 1 jobs of the one before are"
+    proofs = (
+        "That loads below one suffice is not proved for a quorum; simulations show no instability."
+        if quorum
+        else "Loads below one are proved to suffice for M up to 1, for users who ask all of their neighbours, and for M = 2 "
+        "when all stages take alike; otherwise that is proved at lower loads and conjectured up to one."
+    )
+    late = "; jobs that come too late are still served" if quorum else ""
+    return (
+        "Every user's prompts arrive at a rate of their own, in a Poisson stream.",
+        "In each of M layers a query has one job at its own device and one at each of k distinct neighbours, drawn anew and "
+        f"independently; a layer starts when {joins} done{late}; after the last the own device aggregates.",
+        "A device serves one job at a time, first come first served; service times are independent, with the means given.",
+        f"A load above one makes some queue grow for ever. {proofs}",
+        "Link delays change no load.",
+    )
 
 
 def assumptions_of(pattern: Pattern) -> tuple[str, ...]:
     """What a derivation from a pattern rests on."""
     drawn = ("Neighbours are drawn uniformly.",) if pattern.uniform or pattern.approximate else ()
     near = (f"Approximation: {pattern.approximate}.",) if pattern.approximate else ()
-    return (*_MODEL, *drawn, *pattern.assumptions, *near)
+    return (*_model(quorum=pattern.quorum), *drawn, *pattern.assumptions, *near)
 
 
 def tidy_load(value: sympy.Expr) -> sympy.Expr:
@@ -166,6 +175,6 @@ def device_steps(pattern: Pattern, place: int) -> Iterator[Step]:
         equation=sympy.Eq(rho, in_visits, evaluate=False),
     )
     yield Step(
-        reason=f"The queue of {role.name} stays bounded only if less than one second of work arrives a second.",
+        reason=f"All queues stay bounded only if {role.name} is offered less than one second of work a second.",
         equation=sympy.StrictLessThan(value, 1, evaluate=False),
     )

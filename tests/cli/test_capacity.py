@@ -106,4 +106,4 @@ def test_bad_questions_get_one_line(dmoa: Dmoa, scenario: Scenario, arguments: t
 def test_others_fill_a_device_whatever_the_gossip(dmoa: Dmoa, scenario: Scenario) -> None:
     answer = dmoa("capacity", scenario(("0.002", "[0.05, 0.002, 0.002, 0.002]")), "--direction", "1")
     assert answer.code == 3
-    assert "whatever the gossip, the users who do not grow overload a device" in answer.err
+    assert "whatever the gossip, users outside --direction overload a device by themselves" in answer.err

@@ -131,3 +131,13 @@ def test_networks_too_large_for_symbols(dmoa: Callable[..., Any], scenario: Call
         dmoa("derive", larger, "--device", "17").complaint()
         == "network = 202050 links: at most 200000 to be written in symbols"
     )
+
+
+def test_a_quorum_is_not_said_to_be_proved(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    """The model that is stated is the scenario's, and nothing is claimed of it that no proof covers."""
+    whole = " ".join(dmoa("derive", scenario(), "--json").json["assumptions"])
+    assert "all k + 1 jobs" in whole
+    assert "proved to suffice" in whole
+    early = " ".join(dmoa("derive", scenario(("k = 2", "k = 2\nquorum = 2")), "--json").json["assumptions"])
+    assert "all k + 1 jobs" not in early
+    assert "not proved for a quorum" in early

@@ -83,7 +83,7 @@ def test_the_report(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> 
     said = " ".join(dmoa("overload", scenario(), "--scale", 10).out.split())
     assert "4 queues grow with M=1, k=2 (fluid limit)" in said
     assert "of the prompts are answered" in said
-    assert "The first 100 prompts take" in said
+    assert "The first 100 prompts wait" in said
     assert "A buffer of 100 jobs is full first at" in said
     assert "proved: one layer at most" in said
     assert "nothing grows" in " ".join(dmoa("overload", scenario()).out.split())

@@ -351,7 +351,7 @@ def test_bad_questions_are_refused(tmp_path: Path) -> None:
     loner = System.from_arrays([[0, 1, 0], [1, 0, 0], [1, 0, 0]], [0.1, 0.1, 0.0], 1.0, M=1, k=[1, 1, 2])
     with pytest.raises(InputError, match=r"direction\[2\] = 0\.1: 0: it has fewer neighbours than its k"):
         capacity(loner, direction=[0.1, 0, 0.1])
-    with pytest.raises(InfeasiblePlanError, match="the users who do not grow overload a device"):
+    with pytest.raises(InfeasiblePlanError, match="users outside --direction overload a device by themselves"):
         capacity(system.with_rates([1.0, 0.1, 0.1, 0.1]), direction=[0, 1, 0, 0])
     with pytest.raises(InputError, match="a place where a file can be written"):
         capacity(system).save(tmp_path)
