@@ -45,7 +45,7 @@ def visits(system: System) -> np.ndarray:
 
 
 def kappa(system: System) -> np.ndarray:
-    """THEORY.md, theorem 2 with w = 1, user by user and layer by layer."""
+    """The head-of-line bound with w = 1, user by user and layer by layer."""
     n, pi, mean = system.n_devices, visits(system), system.service.mean
     M = np.broadcast_to(system.moa.M, n)
     total = np.zeros(n)
@@ -58,7 +58,7 @@ def kappa(system: System) -> np.ndarray:
 
 
 def head_of_line_program(system: System, j: int) -> float:
-    """THEORY.md, theorem 3 for M = 2 and w = 1: the largest ``W_j(t)`` over what B0 to B3 and the work bound allow."""
+    """M = 2, w = 1: the largest ``W_j(t)`` that the head-of-line constraints and the work bound allow; a linear programme."""
     n, pi, mean, rate = system.n_devices, visits(system), system.service.mean, system.rates
     users = [u for u in range(n) if rate[u] > 0 and pi[u, j] > 0]
     # unknowns: h; then for every user n0(s), n1(s), n0(t), n1(t)
