@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from dmoa_theory.optimisation.plan import make_plan
     from dmoa_theory.simulation.bursts.burst import simulate_burst
     from dmoa_theory.simulation.steady.simulate import simulate
-    from dmoa_theory.stability.capacity import capacity
-    from dmoa_theory.stability.overload import overload
+    from dmoa_theory.stability.gossip.capacity import capacity
+    from dmoa_theory.stability.growth.overload import overload
     from dmoa_theory.stability.region import stability_region
 
 __version__ = "0.1.0"
@@ -61,12 +61,12 @@ _HOME = {
     "ServiceTime": "model.service",
     "System": "model.system",
     "build_topology": "model.topologies",
-    "capacity": "stability.capacity",
+    "capacity": "stability.gossip.capacity",
     "latency": "delay.latency",
     "load_scenario": "model.scenario",
     "make_plan": "optimisation.plan",
     "optimise": "optimisation.choose",
-    "overload": "stability.overload",
+    "overload": "stability.growth.overload",
     "simulate": "simulation.steady.simulate",
     "simulate_burst": "simulation.bursts.burst",
     "stability_region": "stability.region",

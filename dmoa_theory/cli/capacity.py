@@ -16,9 +16,9 @@ from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.model.system import System
 from dmoa_theory.quantities import show_number, show_share
-from dmoa_theory.stability.capacity import Capacity
-from dmoa_theory.stability.capacity import capacity as find_capacity
-from dmoa_theory.stability.capacity_prices import DevicePrice, LinkPrice
+from dmoa_theory.stability.gossip.capacity import Capacity
+from dmoa_theory.stability.gossip.capacity import capacity as find_capacity
+from dmoa_theory.stability.gossip.prices import DevicePrice, LinkPrice
 
 __all__ = ["capacity"]
 

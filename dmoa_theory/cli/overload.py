@@ -17,7 +17,7 @@ from dmoa_theory.quantities import rate_unit, show_number, show_seconds, show_sh
 
 if TYPE_CHECKING:
     from dmoa_theory.simulation.bursts.burst_summary import QueueTrajectories
-    from dmoa_theory.stability.overload_result import Overload
+    from dmoa_theory.stability.growth.result import Overload
 
 __all__ = ["overload"]
 
@@ -45,7 +45,7 @@ def overload(
     scenario
         A scenario file; default the bundled example.
     """
-    from dmoa_theory.stability.overload import overload as fluid
+    from dmoa_theory.stability.growth.overload import overload as fluid
 
     system = options.system(scenario)
     if not (math.isfinite(scale) and scale > 0):

@@ -27,7 +27,7 @@ from dmoa_theory.quantities import (
     show_uncertain_seconds,
 )
 from dmoa_theory.simulation.steady.simulation_result import SimulationResult
-from dmoa_theory.stability.guarantee import Verdict
+from dmoa_theory.stability.proofs.guarantee import Verdict
 from dmoa_theory.stability.region import StabilityRegion
 
 __all__ = ["comparison_lines", "decision_lines", "headline", "latency_lines", "plan_lines", "region_lines", "simulation_lines"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dmoa_theory.model.checks import FloatArray, IntArray
-    from dmoa_theory.stability.capacity import Capacity
+    from dmoa_theory.stability.gossip.capacity import Capacity
 
 __all__ = ["plot_capacity", "plot_gossip", "plot_relief"]
 
@@ -40,7 +40,7 @@ def plot_capacity(result: Capacity) -> Figure:
     Examples
     --------
     >>> from dmoa_theory import System
-    >>> from dmoa_theory.stability.capacity import capacity
+    >>> from dmoa_theory.stability.gossip.capacity import capacity
     >>> found = capacity(System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1))
     >>> len(plot_capacity(found).axes)
     2

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from dmoa_theory.simulation.bursts.burst_summary import QueueTrajectories
-    from dmoa_theory.stability.overload_result import Overload
+    from dmoa_theory.stability.growth.result import Overload
 
 __all__ = ["plot_growth", "plot_loads"]
 
@@ -48,7 +48,7 @@ def plot_growth(result: Overload, seen: QueueTrajectories | None = None, *, ax: 
     Examples
     --------
     >>> from dmoa_theory import System
-    >>> from dmoa_theory.stability.overload import overload
+    >>> from dmoa_theory.stability.growth.overload import overload
     >>> plot_growth(overload(System.from_arrays([[0]], 2.0, 1.0, M=0, k=0))).get_ylabel()
     'jobs at a device'
     """
@@ -119,7 +119,7 @@ def plot_loads(result: Overload, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> from dmoa_theory import System
-    >>> from dmoa_theory.stability.overload import overload
+    >>> from dmoa_theory.stability.growth.overload import overload
     >>> plot_loads(overload(System.from_arrays([[0, 1], [1, 0]], 1.0, [1.0, 2.0], M=1, k=1))).get_xlabel()
     'seconds of work a second'
     """

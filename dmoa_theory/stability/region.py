@@ -13,9 +13,9 @@ from dmoa_theory.model.system import System
 from dmoa_theory.quantities import rate_unit, show_number, show_share
 from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.critical_rates import critical_rates, unit_loads
-from dmoa_theory.stability.guarantee import Guarantee, stability_guarantee
 from dmoa_theory.stability.loads import utilisation
 from dmoa_theory.stability.polytope import section_corners, vertices, volume
+from dmoa_theory.stability.proofs.guarantee import Guarantee, stability_guarantee
 
 if TYPE_CHECKING:
     from scipy import sparse

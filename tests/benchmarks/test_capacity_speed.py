@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dmoa_theory import MoA, Network, ServiceTime, System, stability_region
-from dmoa_theory.stability.capacity import capacity
+from dmoa_theory.stability.gossip.capacity import capacity
 
 DEVICES, LINKS_EACH = 10_000, 10
 

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from dmoa_theory import System
 from dmoa_theory.plots.capacity import plot_capacity, plot_gossip, plot_relief
 from dmoa_theory.plots.style import save
-from dmoa_theory.stability.capacity import capacity
+from dmoa_theory.stability.gossip.capacity import capacity
 
 
 def uneven(n: int, *, M: int = 2, k: int = 1) -> System:

@@ -16,7 +16,7 @@ from dmoa_theory.model.system import System
 from dmoa_theory.plots.overload import plot_growth, plot_loads
 from dmoa_theory.plots.style import new_figure, save
 from dmoa_theory.simulation.bursts.burst import simulate_burst
-from dmoa_theory.stability.overload import overload
+from dmoa_theory.stability.growth.overload import overload
 
 
 def system(n: int = 4, rate: float = 0.4) -> System:

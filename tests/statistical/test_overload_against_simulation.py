@@ -24,8 +24,8 @@ from dmoa_theory.model.system import System
 from dmoa_theory.simulation.bursts.burst import simulate_burst
 from dmoa_theory.simulation.kernel.engine import Engine
 from dmoa_theory.simulation.kernel.recorded_run import record_run
+from dmoa_theory.stability.growth.overload import overload
 from dmoa_theory.stability.loads import utilisation
-from dmoa_theory.stability.overload import overload
 
 _PARTS = 16
 

@@ -18,7 +18,7 @@ from dmoa_theory.errors import InfeasiblePlanError, InputError
 from dmoa_theory.model.selection import weights_from_inclusion
 from dmoa_theory.model.service import Stage
 from dmoa_theory.simulation.steady.simulate import simulate
-from dmoa_theory.stability.capacity import capacity
+from dmoa_theory.stability.gossip.capacity import capacity
 from dmoa_theory.stability.loads import utilisation
 
 COMPLETE = {n: 1 - np.eye(n) for n in (2, 3, 4, 16)}

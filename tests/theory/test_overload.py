@@ -17,10 +17,10 @@ from dmoa_theory.model.network import Network
 from dmoa_theory.model.service import ServiceTime
 from dmoa_theory.model.system import System
 from dmoa_theory.model.topologies import build_topology
+from dmoa_theory.stability.growth.flows import Flows
+from dmoa_theory.stability.growth.overload import overload
+from dmoa_theory.stability.growth.solution import Uniqueness, solve
 from dmoa_theory.stability.loads import utilisation
-from dmoa_theory.stability.overload import overload
-from dmoa_theory.stability.overload_flows import Flows
-from dmoa_theory.stability.overload_solution import Uniqueness, solve
 
 
 def complete(n: int) -> FloatArray:

@@ -8,8 +8,8 @@ from scipy import optimize
 
 from dmoa_theory import Network, ServiceTime, System, stability_region
 from dmoa_theory.model.moa import MoA
-from dmoa_theory.stability.guarantee import Guarantee, Verdict, stability_guarantee
 from dmoa_theory.stability.loads import utilisation
+from dmoa_theory.stability.proofs.guarantee import Guarantee, Verdict, stability_guarantee
 
 
 def guarantee(system: System) -> Guarantee:

@@ -7,8 +7,8 @@ import numpy as np
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.model.footprint import Footprint
 from dmoa_theory.model.service import Stage
-from dmoa_theory.stability.overload_flows import Flows
-from dmoa_theory.stability.overload_joins import Joins
+from dmoa_theory.stability.growth.flows import Flows
+from dmoa_theory.stability.growth.joins import Joins
 
 __all__ = ["memory_growth", "memory_left"]
 

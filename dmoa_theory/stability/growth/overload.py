@@ -19,11 +19,11 @@ import numpy as np
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import MOST, FloatArray, read_only
 from dmoa_theory.model.system import System
+from dmoa_theory.stability.growth.flows import Flows
+from dmoa_theory.stability.growth.memory import memory_growth, memory_left
+from dmoa_theory.stability.growth.result import Overload
+from dmoa_theory.stability.growth.solution import solve
 from dmoa_theory.stability.loads import utilisation
-from dmoa_theory.stability.overload_flows import Flows
-from dmoa_theory.stability.overload_memory import memory_growth, memory_left
-from dmoa_theory.stability.overload_result import Overload
-from dmoa_theory.stability.overload_solution import solve
 
 __all__ = ["overload"]
 
@@ -56,7 +56,7 @@ def overload(system: System, *, buffer: int | None = None, prompts: int = 100) -
     With ``a_i`` the jobs that arrive at device ``i`` and ``x_i = 1 + w_i``: the queue grows by ``a_i w_i / x_i`` a second and
     ``a_i / x_i`` jobs are done; queries of user ``u`` are answered at the rate ``lambda_u phi_u^M / x_u``, and one that arrives
     at ``t`` takes ``t (E[J_u]^M x_u - 1)``. A solution exists, and lies at zero when no nominal load exceeds one; when there
-    is provably no other, ``uniqueness`` says why (:mod:`dmoa_theory.stability.overload_solution`). That a system which
+    is provably no other, ``uniqueness`` says why (:mod:`dmoa_theory.stability.growth.solution`). That a system which
     starts empty follows it is not proved, and is what simulations show: on 30 random systems with nominal loads from 1.2 to 4,
     in long runs, the largest error of growth was 1.8 % where a queue grows by more than 0.1 jobs in a mean service, and 0.005
     such jobs elsewhere, both within the noise. Short runs differ by more: devices equal in growth take turns at answering

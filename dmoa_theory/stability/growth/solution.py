@@ -1,6 +1,6 @@
 """The fixed point ``x = max(1, G(x))``: how fast queues grow when what they hold back is counted.
 
-``G`` (:mod:`dmoa_theory.stability.overload_flows`) falls as any ``x`` rises, and ``c^-M G(x) <= G(c x)`` for ``c > 1``.
+``G`` (:mod:`dmoa_theory.stability.growth.flows`) falls as any ``x`` rises, and ``c^-M G(x) <= G(c x)`` for ``c > 1``.
 
 Proved
     A solution exists: ``max(1, G)`` maps the box from 1 to ``max(1, G(1))`` into itself (Brouwer). No solution lies below
@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from dmoa_theory.model.checks import FloatArray
-from dmoa_theory.stability.overload_flows import Flows
+from dmoa_theory.stability.growth.flows import Flows
 
 __all__ = ["Solution", "Uniqueness", "solve"]
 

@@ -15,10 +15,10 @@ from dmoa_theory.model.checks import BoolArray, FloatArray, FloatLike, IntArray,
 from dmoa_theory.model.system import System
 from dmoa_theory.quantities import rate_unit, show_number, show_share
 from dmoa_theory.results import Result, Source, Table
-from dmoa_theory.stability.capacity_prices import Prices, capacity_prices
-from dmoa_theory.stability.capacity_program import Optimum, Program, nearest_to_uniform, solve
-from dmoa_theory.stability.capacity_selection import selection_weights, write_selection
-from dmoa_theory.stability.capacity_work import capacity_program
+from dmoa_theory.stability.gossip.prices import Prices, capacity_prices
+from dmoa_theory.stability.gossip.program import Optimum, Program, nearest_to_uniform, solve
+from dmoa_theory.stability.gossip.selection import selection_weights, write_selection
+from dmoa_theory.stability.gossip.work import capacity_program
 
 __all__ = ["Capacity", "capacity"]
 

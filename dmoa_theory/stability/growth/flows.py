@@ -1,6 +1,6 @@
 """How much work reaches every device once overloaded ones hold back the layers that would follow.
 
-With ``x_i = 1 + w_i`` (:mod:`dmoa_theory.stability.overload_joins`) and ``phi_u = E[1 / J_u]``, forks of stage ``s`` of user
+With ``x_i = 1 + w_i`` (:mod:`dmoa_theory.stability.growth.joins`) and ``phi_u = E[1 / J_u]``, forks of stage ``s`` of user
 ``u`` take place at the rate ``lambda_u phi_u^s``: those at ``t J`` stem from those at ``t``, so a rate ``e`` becomes
 ``e E[1 / J]``. Summed over users and stages this gives the work that arrives at each device, ``G_i(x)`` seconds a second.
 """
@@ -17,7 +17,7 @@ from scipy import sparse
 from dmoa_theory.model.checks import BoolArray, FloatArray, IntArray
 from dmoa_theory.model.service import Stage
 from dmoa_theory.model.system import System
-from dmoa_theory.stability.overload_joins import Joins, all_joins
+from dmoa_theory.stability.growth.joins import Joins, all_joins
 
 __all__ = ["ClassFlow", "Flows"]
 

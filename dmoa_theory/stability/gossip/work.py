@@ -10,7 +10,7 @@ from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray, IntArray
 from dmoa_theory.model.service import Stage
 from dmoa_theory.model.system import System
-from dmoa_theory.stability.capacity_program import Program
+from dmoa_theory.stability.gossip.program import Program
 
 __all__ = ["capacity_program", "work_of_groups"]
 

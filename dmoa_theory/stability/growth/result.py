@@ -11,7 +11,7 @@ from dmoa_theory.model.checks import BoolArray, FloatArray
 from dmoa_theory.model.system import System
 from dmoa_theory.quantities import rate_unit, show_number, show_seconds, show_share
 from dmoa_theory.results import Result, Source, Table
-from dmoa_theory.stability.overload_solution import Uniqueness
+from dmoa_theory.stability.growth.solution import Uniqueness
 
 __all__ = ["Overload"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.model.system import System
-from dmoa_theory.stability.capacity_program import Optimum, Program, solve
-from dmoa_theory.stability.capacity_work import work_of_groups
+from dmoa_theory.stability.gossip.program import Optimum, Program, solve
+from dmoa_theory.stability.gossip.work import work_of_groups
 
 __all__ = ["DevicePrice", "LinkPrice", "Prices", "capacity_prices"]
 
