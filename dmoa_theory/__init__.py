@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from dmoa_theory.stability.gossip.capacity import capacity
     from dmoa_theory.stability.growth.overload import overload
     from dmoa_theory.stability.region import stability_region
+    from dmoa_theory.whatif.availability import availability
+    from dmoa_theory.whatif.central import against_central
+    from dmoa_theory.whatif.effect import loss_effect
+    from dmoa_theory.whatif.loss import lose
+    from dmoa_theory.whatif.single_losses import single_losses
 
 __version__ = "0.1.0"
 
@@ -40,15 +45,20 @@ __all__ = [
     "ServiceTime",
     "System",
     "__version__",
+    "against_central",
+    "availability",
     "build_topology",
     "capacity",
     "latency",
     "load_scenario",
+    "lose",
+    "loss_effect",
     "make_plan",
     "optimise",
     "overload",
     "simulate",
     "simulate_burst",
+    "single_losses",
     "stability_region",
 ]
 
@@ -60,15 +70,20 @@ _HOME = {
     "Network": "model.network",
     "ServiceTime": "model.service",
     "System": "model.system",
+    "against_central": "whatif.central",
+    "availability": "whatif.availability",
     "build_topology": "model.topologies",
     "capacity": "stability.gossip.capacity",
     "latency": "delay.latency",
     "load_scenario": "model.scenario",
+    "lose": "whatif.loss",
+    "loss_effect": "whatif.effect",
     "make_plan": "optimisation.plan",
     "optimise": "optimisation.choose",
     "overload": "stability.growth.overload",
     "simulate": "simulation.steady.simulate",
     "simulate_burst": "simulation.bursts.burst",
+    "single_losses": "whatif.single_losses",
     "stability_region": "stability.region",
 }
 

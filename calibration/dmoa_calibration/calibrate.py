@@ -5,25 +5,21 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dmoa_calibration.backends import Backend, open_backend
-from dmoa_calibration.fit import Clock, cpu_wall_ratios, drift, fit_timings
+from dmoa_calibration.backends import Backend, ChoosesPrompts, open_backend
 from dmoa_calibration.hardware import describe_hardware
-from dmoa_calibration.measure import Design, Progress, default_prompt_tokens, measure
+from dmoa_calibration.judge import head, judged
+from dmoa_calibration.measure import LONGEST_PROMPT, Design, Progress, default_prompt_tokens, measure
+from dmoa_calibration.memory import Memory, measured_kv_bytes_per_token
 from dmoa_calibration.samples import Journal, Sample, journal_path
-from dmoa_theory import __version__
-from dmoa_theory.errors import InputError
-from dmoa_theory.model.profile import SCHEMA, SCHEMA_VERSION, Profile, ServiceFit, read_profile, write_profile
+from dmoa_theory.errors import CalibrationError, DmoaError, InputError, ProfileError
+from dmoa_theory.model.profile import Profile, read_profile, write_profile
 
 __all__ = ["calibrate"]
-
-_CONTENDED_BELOW = 0.9
-_DRIFTED_ABOVE = 0.05
 
 
 def calibrate(
@@ -31,6 +27,9 @@ def calibrate(
     *,
     model: str | None = None,
     synthetic: str | None = None,
+    url: str | None = None,
+    api_key_env: str | None = None,
+    device: str | None = None,
     profile_path: str | os.PathLike[str],
     budget: float = 60.0,
     prompt_tokens: Sequence[int] | None = None,
@@ -38,9 +37,11 @@ def calibrate(
     repeats: int = 3,
     n_threads: int = 1,
     dtype: str | None = None,
+    timeout: float = 300.0,
     seed: int = 0,
     target_error: float = 0.02,
     resume: bool = False,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> Profile:
     """Measure one model on this machine, write its profile, and return it.
@@ -50,7 +51,9 @@ def calibrate(
     backend_name : str
         Inference engine; see :data:`dmoa_calibration.backends.LOADERS`.
     model, synthetic : str, optional
-        Exactly one: a model folder, or a shape of :data:`dmoa_calibration.synthetic.SHAPES` with random weights.
+        Exactly one: a model folder or file, or a shape of :data:`dmoa_calibration.synthetic.SHAPES` with random weights.
+    url, api_key_env, device : str, optional
+        Server, name of the variable with its key, place to compute; see :func:`dmoa_calibration.backends.open_backend`.
     profile_path : path
         Where the profile goes; its journal of samples lies beside it as ``<profile>.samples.jsonl``.
     budget : float, seconds
@@ -63,12 +66,16 @@ def calibrate(
         Threads of the engine. Only with one can CPU seconds tell a busy machine.
     dtype : str, optional
         Number type of the weights; default: the model's own.
+    timeout : float, seconds
+        Longest that one inference may take where the engine runs in another process.
     seed : int
         Of order, prompts, random weights and bootstrap.
     target_error : float
         Leave-one-out error that ends the run before all repeats are done; 0 for never.
     resume : bool
-        Go on with the journal of an interrupted run instead of starting afresh.
+        Go on with the journal of an interrupted run instead of starting afresh; its profile is then replaced.
+    force : bool
+        Replace a profile that is there already; its samples are put aside under ``.old``.
     progress : callable, optional
         ``progress(done, total, message)``.
 
@@ -86,33 +93,72 @@ def calibrate(
     profile = Path(profile_path)
     if not os.access(profile.parent, os.W_OK) or profile.is_dir():
         raise InputError("profile", profile_path, "a file in a folder that exists and can be written to")
+    if profile.exists() and not (resume or force):
+        allowed = "a file that is not there yet; --resume goes on with its samples, --force replaces it"
+        raise InputError("profile", profile_path, allowed)
+    if profile.exists() and not force and not journal_path(profile).exists():
+        allowed = f"a profile with its samples in {journal_path(profile).name} beside it; --force replaces it"
+        raise InputError("profile", profile_path, allowed)
     if not (math.isfinite(budget) and budget > 0):
         raise InputError("budget", budget, "a number of seconds above 0")
     outputs = tuple(output_tokens) if output_tokens is not None else (8, 64)
     if prompt_tokens is not None:  # refuse bad lengths before minutes are spent on loading a model
         Design(prompt_tokens=tuple(prompt_tokens), output_tokens=outputs, repeats=repeats, seed=seed)
-    backend = open_backend(backend_name, model=model, synthetic=synthetic, n_threads=n_threads, dtype=dtype, seed=seed)
-    try:
-        about, hardware = backend.describe(), describe_hardware()
-        n_ctx = about["runtime"]["n_ctx"]
-        prompts = tuple(prompt_tokens) if prompt_tokens is not None else default_prompt_tokens(n_ctx, max(outputs))
-        design = Design(prompt_tokens=prompts, output_tokens=outputs, repeats=repeats, seed=seed)
-        if n_ctx is not None and design.prompt_tokens[-1] + design.output_tokens[-1] > n_ctx:
-            longest = f"{design.prompt_tokens[-1]} + {design.output_tokens[-1]}"
-            raise InputError("prompt_tokens + output_tokens", longest, f"at most {n_ctx}, the model's context")
-        journal = Journal(journal_path(profile), _identity(about, hardware, design))
-        done = journal.resume() if resume else []
-        if not resume:
-            journal.start_afresh()
-        samples, stopped = measure(
-            backend, design, journal, budget=budget, done=done, target_error=target_error, progress=progress
+    with Journal(journal_path(profile)) as journal:
+        backend = open_backend(
+            backend_name,
+            model=model,
+            synthetic=synthetic,
+            url=url,
+            api_key_env=api_key_env,
+            device=device,
+            n_threads=n_threads,
+            dtype=dtype,
+            n_ctx=max(prompt_tokens or (LONGEST_PROMPT,)) + max(outputs),
+            timeout=timeout,
+            seed=seed,
         )
-        document = _document(backend, about, hardware, samples, n_threads, seed)
-    finally:
-        backend.close()
-    document["quality"]["stopped"] = stopped
-    write_profile(profile, document)
+        try:
+            about = backend.describe()
+            hardware = describe_hardware() | about.pop("hardware", {})
+            design = _design(backend, about["runtime"]["n_ctx"], prompt_tokens, outputs, repeats, seed)
+            done = journal.begin(_identity(about, hardware, design), resume=resume)
+            watched = n_threads == 1 and hardware["accelerator"] is None
+            samples, stopped = measure(
+                backend,
+                design,
+                journal,
+                budget=budget,
+                done=done,
+                target_error=target_error,
+                watch_processor=watched,
+                progress=progress,
+            )
+            document = _document(about, hardware, _memory(backend, design), samples, watched, seed)
+        finally:
+            with suppress(Exception):  # the samples are taken: an engine that ends badly takes nothing back
+                backend.close()
+        document["quality"]["stopped"] = stopped
+        try:
+            write_profile(profile, document)
+        except ProfileError as error:
+            kept = f"{error.allowed}; the samples are kept in {journal.path.name}: make room and go on with --resume"
+            raise ProfileError(error.field, error.value, kept, file=error.file) from None
     return read_profile(profile)
+
+
+def _design(
+    backend: Backend, n_ctx: int | None, prompts: Sequence[int] | None, outputs: tuple[int, ...], repeats: int, seed: int
+) -> Design:
+    """The lengths that were asked for, or those that fit into the context; or what the engine can have in their place."""
+    chosen = tuple(prompts) if prompts is not None else default_prompt_tokens(n_ctx, max(outputs))
+    if isinstance(backend, ChoosesPrompts):
+        chosen = backend.prompt_lengths(chosen)
+    design = Design(prompt_tokens=chosen, output_tokens=outputs, repeats=repeats, seed=seed)
+    if n_ctx is not None and design.prompt_tokens[-1] + design.output_tokens[-1] > n_ctx:
+        longest = f"{design.prompt_tokens[-1]} + {design.output_tokens[-1]}"
+        raise InputError("prompt_tokens + output_tokens", longest, f"at most {n_ctx}, the model's context")
+    return design
 
 
 def _identity(about: dict[str, dict[str, Any]], hardware: dict[str, Any], design: Design) -> dict[str, str]:
@@ -123,58 +169,37 @@ def _identity(about: dict[str, dict[str, Any]], hardware: dict[str, Any], design
         "machine": f"{hardware['cpu_model']}, {hardware['n_cores']} cores",
         "backend": f"{runtime['backend']} ({runtime['backend_version']})",
         "model": f"{model['name']} ({model['n_params']} parameters, {weights} weights)",
-        "settings": f"{runtime['n_threads']} thread(s), {runtime['dtype']}",
+        "settings": f"{runtime['n_threads'] or 'unknown'} thread(s), {runtime['dtype']}",
         "design": design.describe(),
     }
 
 
 def _document(
-    backend: Backend,
     about: dict[str, dict[str, Any]],
     hardware: dict[str, Any],
+    memory: Memory,
     samples: Sequence[Sample],
-    n_threads: int,
+    watched: bool,
     seed: int,
 ) -> dict[str, Any]:
     """Put together the whole profile file."""
-    timings = [sample.timing for sample in samples]
-    # with several threads CPU seconds exceed wall seconds by design, and say nothing about other work
-    ratios = cpu_wall_ratios(timings) if n_threads == 1 else None
-    contended = ratios is not None and float(np.median(ratios)) < _CONTENDED_BELOW
-    clock: Clock = "cpu" if contended else "wall"
-    fit = fit_timings(timings, clock=clock, seed=seed)
-    drifted = drift(timings, fit)
     return {
-        "schema": SCHEMA,
-        "schema_version": SCHEMA_VERSION,
-        "version": __version__,
-        "source": "measured",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **head(),
         "hardware": hardware,
         **about,
-        "memory": backend.memory().to_dict(),
+        "memory": memory.to_dict(),
         "samples": [sample.to_dict() for sample in samples],
-        "fit": fit.to_dict(),
-        "quality": {
-            "median_cpu_wall_ratio": None if ratios is None else float(np.median(ratios)),
-            "lowest_cpu_wall_ratio": None if ratios is None else float(ratios.min()),
-            "contended": contended,
-            "drift": drifted,
-            "verdict": _verdict(fit, contended=contended, drifted=drifted),
-        },
+        **judged([sample.timing for sample in samples], watched=watched, seed=seed),
     }
 
 
-def _verdict(fit: ServiceFit, *, contended: bool, drifted: float) -> str:
-    """How far to trust the fit, in words that a report can print."""
-    percent = max(1, math.ceil(100 * fit.loo_median_rel_err - 1e-9))
-    words = [
-        f"good to {percent} % between {fit.p_range[0]} and {fit.p_range[1]} prompt tokens"
-        f" and {fit.o_range[0]} to {fit.o_range[1]} output tokens; do not use beyond"
-    ]
-    if contended:
-        words.append("the machine was busy, so CPU seconds were fitted: the times hold for a core of its own")
-    if abs(drifted) > _DRIFTED_ABOVE:
-        change = "slower" if drifted > 0 else "faster"
-        words.append(f"the machine became {100 * abs(drifted):.0f} % {change} during the run: measure again when it is quiet")
-    return "; ".join(words)
+def _memory(backend: Backend, design: Design) -> Memory:
+    """What the model needs, with the cache as measured; to be asked last, when the peak has been reached."""
+    try:
+        measured = measured_kv_bytes_per_token(backend, *design.prompt_tokens[:2])  # the longest could take minutes
+        return replace(backend.memory(), kv_bytes_per_token_measured=measured)
+    except (DmoaError, MemoryError):
+        raise
+    except Exception as error:  # as little to be foreseen as what goes wrong in an inference
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise CalibrationError(f"the engine could not say what memory it needs: {reason}; the samples are kept") from error

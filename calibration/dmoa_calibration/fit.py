@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,12 +14,51 @@ from dmoa_calibration.backends import Timing
 from dmoa_theory.errors import CalibrationError
 from dmoa_theory.model.profile import ServiceFit
 
-__all__ = ["check_design", "cpu_wall_ratios", "drift", "fit_timings", "leave_one_cell_out"]
+__all__ = [
+    "CONTENDED_BELOW",
+    "Clock",
+    "HeldOut",
+    "check_design",
+    "cpu_wall_ratios",
+    "drift",
+    "fit_timings",
+    "held_out",
+    "leave_one_cell_out",
+    "relative_nnls",
+]
 
 Clock = Literal["wall", "cpu"]
 Floats = npt.NDArray[np.float64]
 
+#: Median CPU over wall seconds below which a run on one thread is called contended.
+CONTENDED_BELOW = 0.9
+
 _DRAWS = 400
+# A file of real prompts has as many cells as requests: beyond this many they are left out by the group.
+_MOST_FOLDS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """A (p, o) cell as measured, and as predicted by a fit that never saw it.
+
+    Parameters
+    ----------
+    prompt_tokens, output_tokens : int
+        The cell.
+    measured, predicted : float, seconds
+        Mean of its samples, and the prediction from all the other cells.
+    """
+
+    prompt_tokens: int
+    output_tokens: int
+    measured: float
+    predicted: float
+
+    @property
+    def error(self) -> float:
+        """Relative error of the prediction."""
+        return self.predicted / self.measured - 1
 
 
 def fit_timings(timings: Sequence[Timing], *, clock: Clock = "wall", seed: int = 0) -> ServiceFit:
@@ -114,13 +154,40 @@ def check_design(p: npt.ArrayLike, o: npt.ArrayLike) -> None:
 
 def leave_one_cell_out(timings: Sequence[Timing], *, clock: Clock = "wall") -> float:
     """Approximation: median relative error when each (p, o) cell is predicted from all the others."""
+    errors = [np.abs(predicted / seconds - 1) for _, seconds, predicted in _left_out(timings, clock)]
+    return float(np.median(np.concatenate(errors)))
+
+
+def held_out(timings: Sequence[Timing], *, clock: Clock = "wall") -> list[HeldOut]:
+    """Approximation: every (p, o) cell predicted from all the others, beside what was measured there.
+
+    Cells that the others cannot predict, because leaving them out leaves too few lengths, are not in the list.
+
+    Examples
+    --------
+    >>> made = [Timing(prompt_tokens=p, output_tokens=o, prefill_s=0.01 * p, decode_s=0.1 * (o - 1))
+    ...         for p in (32, 64, 128, 512) for o in (8, 64)]
+    >>> len(held_out(made)), max(abs(cell.error) for cell in held_out(made)) < 1e-9
+    (8, True)
+    """
+    rows: dict[tuple[int, int], tuple[list[float], float]] = {}
+    for cells, seconds, predicted in _left_out(timings, clock):
+        for (p, o), took, guess in zip(cells.astype(int).tolist(), seconds.tolist(), predicted.tolist(), strict=True):
+            rows.setdefault((p, o), ([], guess))[0].append(took)
+    return [
+        HeldOut(prompt_tokens=p, output_tokens=o, measured=float(np.mean(took)), predicted=guess)
+        for (p, o), (took, guess) in sorted(rows.items())
+    ]
+
+
+def _left_out(timings: Sequence[Timing], clock: Clock) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """For each cell left out: its lengths, shape (n, 2), the seconds of its samples, and those predicted; shape (n,)."""
     p, o, prefill, decode = _columns(timings, clock)
-    errors: list[Floats] = []
     for keep in _all_but_one_cell(p, o):
         if _determined(p[keep], o[keep]):
             c, d = _solve(p[keep], o[keep], prefill[keep], decode[keep])
-            errors.append(np.abs(_total(c, d, p[~keep], o[~keep]) / (prefill + decode)[~keep] - 1))
-    return float(np.median(np.concatenate(errors)))
+            out = ~keep
+            yield np.stack([p[out], o[out]], axis=1), (prefill + decode)[out], _total(c, d, p[out], o[out])
 
 
 def cpu_wall_ratios(timings: Sequence[Timing]) -> Floats | None:
@@ -176,8 +243,8 @@ def _total(c: Floats, d: Floats, p: Floats, o: Floats) -> Floats:
     return np.asarray(_prefill_matrix(p) @ c + _decode_matrix(p, o) @ d)
 
 
-def _relative_nnls(matrix: Floats, seconds: Floats) -> Floats:
-    """Coefficients, none negative, of least relative error."""
+def relative_nnls(matrix: Floats, seconds: Floats) -> Floats:
+    """Exact: coefficients, none negative, of least squared relative error (Lawson and Hanson's algorithm)."""
     rows = matrix / seconds[:, None]
     size = np.linalg.norm(rows, axis=0)  # p^2 dwarfs 1: columns of equal length keep the solver accurate
     return np.asarray(nnls(rows / size, np.ones(seconds.size))[0] / size)
@@ -186,8 +253,8 @@ def _relative_nnls(matrix: Floats, seconds: Floats) -> Floats:
 def _solve(p: Floats, o: Floats, prefill: Floats, decode: Floats) -> tuple[Floats, Floats]:
     several = o > 1  # a single token has no decode step
     return (
-        _relative_nnls(_prefill_matrix(p), prefill),
-        _relative_nnls(_decode_matrix(p[several], o[several]), decode[several]),
+        relative_nnls(_prefill_matrix(p), prefill),
+        relative_nnls(_decode_matrix(p[several], o[several]), decode[several]),
     )
 
 
@@ -200,8 +267,9 @@ def _determined(p: Floats, o: Floats) -> bool:
 
 
 def _all_but_one_cell(p: Floats, o: Floats) -> list[npt.NDArray[np.bool_]]:
-    cells = np.unique(np.stack([p, o], axis=1), axis=0)
-    return [~((p == cell[0]) & (o == cell[1])) for cell in cells]
+    _, cell = np.unique(np.stack([p, o], axis=1), axis=0, return_inverse=True)
+    fold = cell.reshape(-1) % _MOST_FOLDS
+    return [fold != each for each in np.unique(fold)]
 
 
 def _bootstrap(p: Floats, o: Floats, prefill: Floats, decode: Floats, c: Floats, d: Floats, rng: np.random.Generator) -> Floats:

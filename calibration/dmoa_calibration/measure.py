@@ -11,17 +11,22 @@ from itertools import product
 import numpy as np
 
 from dmoa_calibration.backends import Backend, Timing
-from dmoa_calibration.fit import check_design, leave_one_cell_out
+from dmoa_calibration.fit import CONTENDED_BELOW, check_design, leave_one_cell_out
 from dmoa_calibration.samples import Journal, Sample
-from dmoa_theory.errors import CalibrationError, InputError
+from dmoa_theory.errors import CalibrationError, DmoaError, InputError
 
-__all__ = ["Design", "Progress", "default_prompt_tokens", "measure"]
+__all__ = ["LONGEST_PROMPT", "Design", "Progress", "default_prompt_tokens", "infer", "measure"]
 
 Progress = Callable[[int, int, str], None]
 """Called as ``progress(done, total, message)`` after each sample."""
 
+LONGEST_PROMPT = 512
+"""Tokens of the longest prompt, unless others are asked for or the context is short."""
+
 Cell = tuple[int, int]
 
+_WARM_SECONDS = 0.5
+_MOST_WARM_UPS = 50
 _LEAST_REPEATS = 2  # before the leave-one-out error may end a run
 
 
@@ -94,7 +99,7 @@ def default_prompt_tokens(n_ctx: int | None, longest_output: int) -> tuple[int, 
     >>> default_prompt_tokens(32768, 64), default_prompt_tokens(256, 64)
     ((32, 128, 512), (32, 78, 192))
     """
-    longest = 512 if n_ctx is None else min(512, n_ctx - longest_output)
+    longest = LONGEST_PROMPT if n_ctx is None else min(LONGEST_PROMPT, n_ctx - longest_output)
     shortest = min(32, longest // 4)
     if shortest < 1:
         raise InputError(
@@ -111,6 +116,7 @@ def measure(
     budget: float,
     done: Sequence[Sample] = (),
     target_error: float = 0.02,
+    watch_processor: bool = False,
     progress: Progress | None = None,
 ) -> tuple[list[Sample], str]:
     """Measure what the journal does not hold yet.
@@ -129,6 +135,8 @@ def measure(
         Samples already in the journal, not to be measured again.
     target_error : float
         Stop after two repeats or more once each cell is predicted from the others this well (median); 0 never stops early.
+    watch_processor : bool
+        Whether CPU seconds can tell a busy machine (one thread, on the processor): if so, it is said while it happens.
     progress : callable, optional
         ``progress(done, total, message)``.
 
@@ -142,7 +150,7 @@ def measure(
     Raises
     ------
     CalibrationError
-        When the budget does not suffice for one repeat of the design.
+        When the budget does not suffice for one repeat of the design, the engine fails, or a sample cannot be kept.
     """
     samples = list(done)
     keys = {sample.key for sample in samples}
@@ -157,18 +165,20 @@ def measure(
                 continue
             if not warm:
                 report(len(samples), total, "warming up")
-                guesses = _warm_up(backend, design)
+                guesses = _warm_up(backend, design, budget)
                 cost = guesses | cost
                 if repeat == 0:
                     _check_budget(design, keys, cost, time.monotonic() - started, budget)
                 warm = True
             if repeat > 0 and time.monotonic() - started + cost[cell] > budget:
                 return samples, f"budget of {budget:g} s spent"
-            sample = Sample(repeat=repeat, timing=backend.infer(*cell)).rounded()
+            sample = Sample(repeat=repeat, timing=infer(backend, *cell)).rounded()
             journal.append(sample)
             samples.append(sample)
+            keys.add(sample.key)
             cost[cell] = sample.timing.wall_s
-            report(len(samples), total, f"{cell[0]} prompt + {cell[1]} output tokens: {sample.timing.wall_s:.3g} s")
+            left = _time_left(design, keys, cost, budget - (time.monotonic() - started))
+            report(len(samples), total, _message(sample.timing, left, watched=watch_processor))
         if target_error > 0 and _LEAST_REPEATS <= repeat + 1 < design.repeats:
             error = leave_one_cell_out([s.timing for s in samples])
             if error <= target_error:
@@ -176,12 +186,68 @@ def measure(
     return samples, f"all {design.repeats} repeats measured"
 
 
-def _warm_up(backend: Backend, design: Design) -> dict[Cell, float]:
-    """Run the two ends of the prompt range once, uncounted, and guess from them what each cell will take, seconds."""
+def infer(backend: Backend, prompt_tokens: int, output_tokens: int) -> Timing:
+    """Time one inference, and believe the engine nothing that can be checked.
+
+    Raises
+    ------
+    CalibrationError
+        In one line, whatever the engine raised, or when its lengths or times cannot be those of what was asked for.
+    """
+    asked = f"{output_tokens} tokens after a prompt of {prompt_tokens}"
+    try:
+        timing = backend.infer(prompt_tokens, output_tokens)
+    except (DmoaError, MemoryError):
+        raise
+    except Exception as error:  # engines fail in many ways, and the samples before are kept in every one of them
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise CalibrationError(f"the engine failed on {asked}: {reason}; the samples before are kept") from error
+    if (timing.prompt_tokens, timing.output_tokens) != (prompt_tokens, output_tokens):
+        made = f"{timing.output_tokens} after {timing.prompt_tokens}"
+        raise CalibrationError(f"the engine was asked for {asked} and timed {made}: its times cannot be used")
+    if timing.cached_tokens:
+        raise CalibrationError(
+            f"the engine took {timing.cached_tokens} of {prompt_tokens} prompt tokens from a cache: turn its prompt cache off"
+        )
+    spans = {"prefill": timing.prefill_s, "decode": timing.decode_s}
+    for name, seconds in spans.items():
+        if not (math.isfinite(seconds) and (seconds > 0 or (name == "decode" and output_tokens == 1))):
+            raise CalibrationError(f"the engine reports {seconds:g} s of {name} for {asked}: its times cannot be used")
+    for name, cpu in (("prefill", timing.prefill_cpu_s), ("decode", timing.decode_cpu_s)):
+        if cpu is not None and not (math.isfinite(cpu) and cpu >= 0):
+            raise CalibrationError(f"the engine reports {cpu:g} CPU seconds of {name} for {asked}: its times cannot be used")
+    return timing
+
+
+def _time_left(design: Design, keys: set[tuple[int, int, int]], cost: dict[Cell, float], budget: float) -> float:
+    """Seconds that the rest of the design will take at most: its samples as they took before, within the budget."""
+    rest = sum(cost[cell] for repeat in range(design.repeats) for cell in design.cells if (repeat, *cell) not in keys)
+    first = sum(cost[cell] for cell in design.cells if (0, *cell) not in keys)  # finished whatever the budget says
+    return max(min(rest, budget), first)
+
+
+def _message(timing: Timing, left: float, *, watched: bool) -> str:
+    """One line of progress: what was measured, how long it will take yet, and whether other work is in the way."""
+    line = f"{timing.prompt_tokens} prompt + {timing.output_tokens} output tokens: {timing.wall_s:.3g} s"
+    if watched and timing.cpu_s is not None and timing.cpu_s < CONTENDED_BELOW * timing.wall_s:
+        line += f" ({100 * timing.cpu_s / timing.wall_s:.0f} % of a core: the machine is busy)"
+    return line + (f", at most {left:.0f} s left" if left >= 0.5 else "")
+
+
+def _warm_up(backend: Backend, design: Design, budget: float) -> dict[Cell, float]:
+    """Run the two ends of the prompt range, uncounted, and guess from them what each cell will take, seconds.
+
+    Once each where an inference takes long; again and again for half a second where it is short, because the first handful of
+    calls in a process is slow, which would show in a fit to milliseconds.
+    """
     ends = design.prompt_tokens[0], design.prompt_tokens[-1]
     few = design.output_tokens[0]
-    backend.infer(ends[0], few)  # the very first inference pays for everything that is set up once
-    short, long = (backend.infer(p, few) for p in ends)
+    infer(backend, ends[0], few)  # the very first inference pays for everything that is set up once
+    began = time.monotonic()
+    for _ in range(_MOST_WARM_UPS):
+        short, long = (infer(backend, p, few) for p in ends)
+        if time.monotonic() - began >= min(_WARM_SECONDS, 0.05 * budget):
+            break
     return {(p, o): _guess(short, long, p, o) for p, o in design.cells}
 
 

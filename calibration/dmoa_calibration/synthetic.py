@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from dmoa_theory.errors import InputError
 
-__all__ = ["SHAPES", "Shape", "find_shape"]
+__all__ = ["SHAPES", "SUFFIXES", "Shape", "find_shape", "split_name"]
+
+SUFFIXES = ("f16", "q8", "q4")
+"""Number types that may end a synthetic name: ``llama-small-q8``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +100,20 @@ def find_shape(name: str) -> Shape:
     """
     if name not in SHAPES:
         sizes = ", ".join(f"{known} ({_short(shape.n_params)})" for known, shape in SHAPES.items())
-        raise InputError("synthetic", name, f"one of {sizes}")
+        raise InputError("synthetic", name, f"one of {sizes}, for llama_cpp with -f16, -q8 or -q4 at the end if you like")
     return SHAPES[name]
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """Take the number type off a synthetic name; None where there is none.
+
+    Examples
+    --------
+    >>> split_name("qwen2-0.5b-q8"), split_name("llama-tiny")
+    (('qwen2-0.5b', 'q8'), ('llama-tiny', None))
+    """
+    shape, _, suffix = name.rpartition("-")
+    return (shape, suffix) if shape and suffix in SUFFIXES else (name, None)
 
 
 def _short(count: int) -> str:

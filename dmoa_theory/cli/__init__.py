@@ -29,6 +29,7 @@ VERBS = {
     "derive": "The formulas, derived step by step for your network or a family, as text or LaTeX.",
     "capacity": "The best gossip: the largest load over all selection probabilities, and the gain over uniform.",
     "overload": "Outside the region: which queues grow, how fast, what still gets through, when a buffer is full.",
+    "whatif": "What if a device or link fails, each in turn (N-1), or one central server did it all?",
     "latency": "How long do prompts take? Mean and percentiles, and the memory that queues need.",
     "simulate": "Simulate exactly: latency, queues and memory, each figure with its 95 % interval.",
     "burst": "Finite runs from empty queues: a burst of prompts, queues over time, when a buffer is full.",
@@ -36,6 +37,7 @@ VERBS = {
     "compare": "How good is the theory here? Every figure beside an exact simulation.",
     "replay": "Play recorded inference times through the queues: latencies, queues, and the published count of them.",
     "calibrate": "Measure this machine: how long an inference takes, and the memory it needs.",
+    "profile": "Measured profiles: show one, compare several, merge runs of one machine.",
     "init": "Write a commented scenario file to start from.",
     "schema": "Print the JSON Schema of what a verb prints with --json.",
 }

@@ -6,58 +6,89 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.output import console, print_json
+from dmoa_theory.cli.output import console, print_json, print_lines
 from dmoa_theory.errors import InputError
+from dmoa_theory.quantities import show_seconds
 
 if TYPE_CHECKING:
     from dmoa_theory.model.profile import Profile
 
 __all__ = ["calibrate"]
 
+_DOES_NOT_HOLD = 3
+
 
 def calibrate(
     *,
-    backend: Annotated[Literal["transformers"], Parameter(help="Inference engine to time.")] = "transformers",
-    model: Annotated[Path | None, Parameter(help="Folder of a Hugging Face model with safetensors weights.")] = None,
+    backend: Annotated[
+        Literal["transformers", "llama_cpp", "openai_http"] | None,
+        Parameter(help="Inference engine to time; default transformers, with --url openai_http."),
+    ] = None,
+    model: Annotated[
+        str | None, Parameter(help="Folder with safetensors weights, GGUF file (llama_cpp), or name at the server.")
+    ] = None,
     synthetic: Annotated[
-        str | None, Parameter(help="Instead of a model: a shape with random weights, such as llama-small or qwen2-0.5b.")
+        str | None, Parameter(help="Instead of a model: a shape with random weights, such as llama-small or qwen2-0.5b-q8.")
+    ] = None,
+    url: Annotated[str | None, Parameter(help="Server to time (openai_http), such as http://127.0.0.1:8080.")] = None,
+    api_key_env: Annotated[
+        str | None, Parameter(help="Name of the environment variable that holds the server's key; never the key itself.")
+    ] = None,
+    device: Annotated[
+        str | None, Parameter(help="Where to compute, as the engine offers: cpu (default), cuda, mps; for llama_cpp also gpu.")
     ] = None,
     profile: Annotated[Path, Parameter(help="Profile to write; samples go to PROFILE.samples.jsonl as they are taken.")] = Path(
         "profile.json"
     ),
-    budget: Annotated[float, Parameter(help="Seconds for warm-ups and samples.")] = 60.0,
+    budget: Annotated[float | None, Parameter(help="Seconds for warm-ups and samples; default 60, with --check 20.")] = None,
     prompt_tokens: Annotated[str | None, Parameter(help='Prompt lengths to measure, such as "32,256,1024".')] = None,
     output_tokens: Annotated[str | None, Parameter(help='Answer lengths to measure, such as "8,64".')] = None,
     repeats: Annotated[int, Parameter(help="Samples of each pair of lengths, at most.")] = 3,
     threads: Annotated[int, Parameter(help="Threads of the engine; only with one is a busy machine noticed.")] = 1,
     dtype: Annotated[str | None, Parameter(help="Number type of the weights; default the model's own.")] = None,
+    timeout: Annotated[float, Parameter(help="Seconds that one inference may take (llama_cpp, openai_http).")] = 300.0,
     seed: Annotated[int, Parameter(help="Of order, prompts and random weights.")] = 0,
     resume: Annotated[bool, Parameter(negative="", help="Go on with an interrupted run.")] = False,
+    force: Annotated[bool, Parameter(negative="", help="Replace a profile that is there.")] = False,
+    imported: Annotated[
+        list[Path] | None,
+        Parameter(name="--import", help="Instead of measuring: results of llama-bench, GuideLLM, vLLM or Ollama; repeatable."),
+    ] = None,
+    check: Annotated[
+        bool, Parameter(negative="", help="20 seconds against a profile that is there: does it hold? Exit code 3 if not.")
+    ] = False,
     json: Annotated[bool, Parameter(name="--json", negative="", help="Print the profile as JSON and nothing else.")] = False,
 ) -> int:
     """Measure this machine: how long an inference takes, and the memory it needs."""
     from dmoa_calibration.calibrate import calibrate as measure
 
-    if model is None and synthetic is None:
+    if imported:
+        return _import(
+            imported, profile, force=force, seed=seed, json=json, given=(model, synthetic, resume or None, check or None)
+        )
+    if backend is None and url is not None:
+        backend = "openai_http"
+    engine: dict[str, Any] = {"url": url, "api_key_env": api_key_env, "device": device, "timeout": timeout}
+    engine |= {"model": model, "synthetic": synthetic, "n_threads": threads, "dtype": dtype, "seed": seed}
+    if check:
+        return _check(profile, backend, engine, 20.0 if budget is None else budget, json)
+    if model is None and synthetic is None and backend != "openai_http":
         raise InputError("--model", InputError.MISSING, "a model folder, or --synthetic NAME for a shape with random weights")
     with _progress() as advance:
         measured = measure(
-            backend,
-            model=None if model is None else str(model),
-            synthetic=synthetic,
+            backend or "transformers",
+            **engine,
             profile_path=profile,
-            budget=budget,
+            budget=60.0 if budget is None else budget,
             prompt_tokens=_lengths("--prompt-tokens", prompt_tokens),
             output_tokens=_lengths("--output-tokens", output_tokens),
             repeats=repeats,
-            n_threads=threads,
-            dtype=dtype,
-            seed=seed,
             resume=resume,
+            force=force,
             progress=advance,
         )
     if json:
@@ -65,6 +96,57 @@ def calibrate(
     else:
         _report(measured, profile)
     return 0
+
+
+def _import(files: list[Path], profile: Path, *, force: bool, seed: int, json: bool, given: tuple[object, ...]) -> int:
+    """Make a profile of what another program measured."""
+    from dmoa_calibration.importers import import_profile
+
+    if any(value is not None for value in given):
+        raise InputError("--import", files[0], "not beside --model, --synthetic, --resume or --check: nothing is measured")
+    made = import_profile(files, profile, force=force, seed=seed)
+    if json:
+        print_json(made.document)
+    else:
+        _report(made, profile)
+    return 0
+
+
+def _check(path: Path, backend: str | None, engine: dict[str, Any], budget: float, json: bool) -> int:
+    """Time a few inferences, and say whether the profile still holds."""
+    import math
+
+    from dmoa_calibration.backends import LOADERS, open_backend
+    from dmoa_calibration.check import check_profile
+    from dmoa_theory.model.profile import read_profile
+
+    existing = read_profile(path)
+    if not (math.isfinite(budget) and budget > 0):
+        raise InputError("budget", budget, "a number of seconds above 0")
+    backend = backend or (existing.backend if existing.backend in LOADERS else "transformers")
+    if engine["model"] is None and engine["synthetic"] is None and backend != "openai_http":
+        if not existing.random_weights:
+            raise InputError("--model", InputError.MISSING, f"the model that {path} was measured with")
+        engine = engine | {"synthetic": existing.name}
+    with _progress() as advance:
+        opened = open_backend(backend, **engine, n_ctx=existing.fit.p_range[1] + existing.fit.o_range[1])
+        try:
+            found = check_profile(existing, opened, budget=budget, progress=advance)
+        finally:
+            opened.close()
+    if json:
+        print_json(found.to_dict())
+    else:
+        out = console()
+        print_lines(out, [found.describe()])
+        print_lines(out, found.differences)
+        for cell in found.cells:
+            lengths = f"{cell.prompt_tokens} prompt + {cell.output_tokens} answer tokens"
+            took, says = show_seconds(cell.measured), show_seconds(cell.predicted)
+            print_lines(out, [f"  {lengths}: {took}, profile {says}, {cell.ratio:.3f} of it"])
+        if found.contended:
+            print_lines(out, ["The machine is busy: CPU seconds were compared."])
+    return 0 if found.holds else _DOES_NOT_HOLD
 
 
 def _lengths(option: str, text: str | None) -> tuple[int, ...] | None:
@@ -98,14 +180,14 @@ def _report(profile: Profile, path: Path) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int, str], None] | None]:
-    """A bar with time left on standard error; nothing when that is not a terminal."""
+    """A bar on standard error, with what was measured last and the time left; nothing when that is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")  # which says the time left
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("loading the model", total=None)
         yield lambda done, total, message: bar.update(task, completed=done, total=total, description=message)

@@ -15,10 +15,10 @@ from dmoa_theory.cli.output import console, folder, print_json, print_lines, pri
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.model.system import System
-from dmoa_theory.quantities import show_number, show_share
-from dmoa_theory.stability.gossip.capacity import Capacity
+from dmoa_theory.quantities import show_number, show_rate, show_share
 from dmoa_theory.stability.gossip.capacity import capacity as find_capacity
-from dmoa_theory.stability.gossip.prices import DevicePrice, LinkPrice
+from dmoa_theory.stability.gossip.prices import FASTER, MOST_LINKS, DevicePrice, LinkPrice, Prices
+from dmoa_theory.stability.gossip.result import Capacity
 
 __all__ = ["capacity"]
 
@@ -49,11 +49,12 @@ def capacity(
         A scenario file; default the bundled example.
     """
     system = options.system(scenario)
-    with options.speaking_of(scenario):
-        result = find_capacity(
-            system, min_inclusion=min_inclusion, direction=_direction(system, direction) if direction else None
-        )
-    if save is not None:
+    growth = _direction(system, direction) if direction else None
+    try:
+        result = find_capacity(system, min_inclusion=min_inclusion, direction=growth)
+    except InputError as error:  # of the options: the scenario has been read
+        raise _of_the_option(error, direction) from None
+    if save is not None and result.feasible:
         result.save(save)
     if options.out is not None:
         _write(result, folder(options.out))
@@ -66,9 +67,18 @@ def capacity(
         print_lines(out, headline(system))
         print_table(out, result.table())
         print_lines(out, _lines(result))
-        if save is not None:
+        if save is not None and not result.feasible:
+            print_lines(out, [f"No gossip to save: {save} is not written."])
+        elif save is not None:
             print_lines(out, [f"Saved. Run it with --set moa.selection={save.resolve()}"])
     return 0 if result.stable else 3
+
+
+def _of_the_option(error: InputError, direction: str) -> InputError:
+    """A complaint of the computation in terms of what was typed."""
+    if error.field.startswith("direction"):
+        return InputError("--direction", direction, f"{error.field} = {error.value}: {error.allowed}")
+    return error.located(field="--" + error.field.replace("_", "-"))
 
 
 def _direction(system: System, text: str) -> FloatArray:
@@ -99,62 +109,112 @@ def _write(result: Capacity, out: Path) -> None:
 
     write_json(out / "capacity.json", result)
     write_csv(out / "capacity.csv", result.records())
-    result.save(out / "best.csv")
+    if result.feasible:
+        result.save(out / "best.csv")
     save(plot_capacity(result), out / "capacity.png")
 
 
 def _lines(result: Capacity) -> Iterator[str]:
     """What the best gossip carries, what it gains, what limits it, what would help."""
-    what = "All rates may grow up to" if result.program.growth is None else "In the direction given the scale may grow up to"
-    best = show_number(result.scale_best)
-    yield f"{what} {best} times with the best gossip, {_times(result.scale_uniform)} with uniform gossip{_gain(result.gain)}."
+    if not result.feasible:
+        yield f"INFEASIBLE: {result.reasons[0].partition(': ')[2]}."
+        return
+    yield _carried(result)
     if not result.given.moa.is_uniform:
-        yield f"The scenario's own selection carries {_times(result.scale_own)}{_gain(result.gain_over_own)}."
+        yield f"The scenario's own selection carries {_times(result, result.scale_own)}{_gain(result.gain_over_own)}."
     if not result.stable:
         yield (
             "UNSTABLE at the present load, whatever the gossip."
             if not result.min_inclusion
             else ("UNSTABLE at the present load with every gossip of this diversity.")
         )
-    names = [result.given.network.name(i) for i in result.bottlenecks.tolist()]
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    yield f"Full at capacity: {', '.join(names[:_MOST_NAMES])}{more}."
-    prices = result.prices()
+    yield from _full_lines(result)
+    yield from _price_lines(result, result.prices())
+
+
+def _carried(result: Capacity) -> str:
+    uniform = _times(result, result.scale_uniform)
+    if result.program.growth is None:
+        best = show_number(result.scale_best)
+        return f"All rates may grow up to {best} times with the best gossip, {uniform} with uniform gossip{_gain(result.gain)}."
+    grow = [result.given.network.name(u) for u in np.flatnonzero(result.direction > 0).tolist()]
+    who = f"{grow[0]} alone" if len(grow) == 1 else " and ".join(grow) if len(grow) == 2 else _some(grow)
+    best = _times(result, result.scale_best)
+    carried = f"{best} with the best gossip, {uniform} with uniform gossip"
+    return f"While {who} may grow and the others stay: {carried}{_gain(result.gain)}."
+
+
+def _full_lines(result: Capacity) -> Iterator[str]:
+    """Bottlenecks, which every best gossip fills, and what this one fills beside."""
+    name, always = result.given.network.name, result.bottlenecks.size
+    bottlenecks, others = ([name(i) for i in part.tolist()] for part in np.split(result.full, [always]))
+    if bottlenecks:
+        which = "bottlenecks" if len(bottlenecks) > 1 else "bottleneck"
+        yield f"Full at capacity with every gossip that carries it, the {which}: {_some(bottlenecks)}."
+    if others:
+        proved = "" if result.program.source.size <= MOST_LINKS else ", as far as is proved"
+        yield f"Full with the gossip found, but not with every best one{proved}: {_some(others)}."
+
+
+def _price_lines(result: Capacity, prices: Prices) -> Iterator[str]:
+    """What one thing better would add, in prompts: those tried, and how many more there are."""
     helpful = [price for price in prices.devices if price.best_known > 0]
+    adding = [price for price in prices.links if price.rise != 0]
+    if helpful or adding:
+        yield "What would add prompts, in parts of those that all users may send at capacity:"
     for price in helpful:
         yield f"  {_device_words(result, price)}"
+    more = prices.n_devices - len(prices.devices)
+    if more > 0 and prices.devices:
+        most = min(price.slope for price in prices.devices) * FASTER
+        yield f"  {_others(more, 'device')} may add up to {_part(result, most)}{' each' * (more > 1)}."
     if not helpful:
         tried = ", ".join(price.name for price in prices.devices)  # a device whose dual value is zero cannot help
         which = "No one device" if len(prices.devices) == 1 else f"None of {tried}"
         yield f"  {which} alone, made faster, would add anything: those that are full give way together."
-    adding = [price for price in prices.links if price.gain != 0]
     for link in adding:
         yield f"  {_link_words(result, link)}"
+    if adding and prices.n_links > len(prices.links):
+        yield f"  {_others(prices.n_links - len(prices.links), 'missing link')} may add something too."
     if not adding:
         tried = ", ".join(f"{price.names[0]} to {price.names[1]}" for price in prices.links)
         yield f"  {f'None of the links {tried}' if tried else 'No one link'} would add anything alone."
 
 
-def _times(scale: float) -> str:
-    return "no load" if math.isnan(scale) else f"{show_number(scale)} times"
+def _others(more: int, what: str) -> str:
+    return f"1 more {what}" if more == 1 else f"{more:,} more {what}s"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+def _times(result: Capacity, scale: float) -> str:
+    """What a scale means: times the present rates, or prompts of all users where only some of them grow."""
+    if math.isnan(scale):
+        return "no load"
+    if result.program.growth is None:
+        return f"{show_number(scale)} times"
+    return f"{show_rate(float(result.rates(scale).sum()))} in all (scale {show_number(scale)})"
 
 
 def _gain(gain: float) -> str:
-    return "" if math.isnan(gain) else f" (a gain of {show_share(gain)})"
+    return "" if math.isnan(gain) else f": a gain of {show_share(gain)} in prompts of all users"
 
 
 def _part(result: Capacity, rise: float) -> str:
-    """A rise of the scale, as a part of the capacity."""
-    return f"{100 * rise / result.scale_best:.2g} %"
+    """The prompts that a rise of the scale adds, as a part of those at capacity."""
+    return f"{100 * result.part(rise):.2g} %"
 
 
 def _device_words(result: Capacity, price: DevicePrice) -> str:
-    at_most = "at most " if math.isnan(price.gain) else ""
+    at_most = "at most " if math.isnan(price.rise) else ""
     return f"{price.name} one per cent faster would add {at_most}{_part(result, price.best_known)}."
 
 
 def _link_words(result: Capacity, price: LinkPrice) -> str:
     link = f"from {price.names[0]} to {price.names[1]}"
-    if math.isnan(price.gain):
+    if math.isnan(price.rise):
         return f"A link {link} would add at most {_part(result, 0.01 * price.slope)} for each per cent of layers that use it."
-    return f"A link {link} would add {_part(result, price.gain)}."
+    return f"A link {link} would add {_part(result, price.rise)}."

@@ -76,6 +76,7 @@ def overload(
 def _lines(result: Overload) -> Iterator[str]:
     """What is answered, how latency grows, what is full first, and what is proved."""
     name, growing = result.system.network.name, result.growing
+    yield from _too_small(result)
     if not growing.any():
         if result.stable:
             yield "No device is offered more work than it can do: nothing grows. Multiply the rates with --scale."
@@ -96,16 +97,36 @@ def _lines(result: Overload) -> Iterator[str]:
                 f"The first {result.prompts:,} prompts wait {taken} on average, while more arrive; "
                 "the inferences themselves are not counted."
             )
-        first = int(result.time_to_full.argmin())
-        what = "The memory" if result.buffer is None else f"A buffer of {show_number(result.buffer)} jobs"
-        yield f"{what} is full first at {name(first)}, after {show_seconds(float(result.time_to_full[first]))}."
+        full = np.where(result.too_small, np.inf, result.time_to_full)
+        first = int(full.argmin())
+        if math.isfinite(full[first]):
+            what = "The memory" if result.buffer is None else f"A buffer of {show_number(result.buffer)} jobs"
+            yield f"{what} is full first at {name(first)}, after {show_seconds(float(full[first]))}."
         relieved = np.flatnonzero((result.nominal > 1) & ~growing)
         if relieved.size:
             some = ", ".join(name(d) for d in relieved[:3].tolist()) + (" and others" if relieved.size > 3 else "")
             yield f"Overloaded devices hold back so many layers that the queue of {some} stays bounded."
-        yield f"In the limit of long times, where bounded queues count as empty. One solution: {result.uniqueness}."
+        yield f"In the limit of long times, where bounded queues count as empty. {_only_solution(result)}"
     for text in result.system.warnings():
         yield f"Beware: {text}."
+
+
+def _too_small(result: Overload) -> Iterator[str]:
+    """Devices on which nothing runs, however little arrives."""
+    small = np.flatnonzero(result.too_small).tolist()
+    if small:
+        some = ", ".join(result.system.network.name(d) for d in small[:3]) + (
+            f" and {len(small) - 3} more" if len(small) > 3 else ""
+        )
+        yield (
+            f"The memory of {some} does not hold even the weights and the largest cache: nothing runs there, at any load; the "
+            "rest is told for a memory that is large enough."
+        )
+
+
+def _only_solution(result: Overload) -> str:
+    proved, _, why = result.uniqueness.partition(": ")
+    return f"That these rates are the only solution is {proved}: {why}."
 
 
 def _write(result: Overload, out: Path) -> None:

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from cyclopts import Parameter
 
-from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, write_csv, write_json
+from dmoa_theory.cli.options import WHOLE, Options
+from dmoa_theory.cli.output import (
+    console,
+    folder,
+    json_text,
+    print_json,
+    print_lines,
+    print_table,
+    progress,
+    write_csv,
+    write_text,
+)
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.system import System
+from dmoa_theory.quantities import show_share
+from dmoa_theory.results import jsonable
 from dmoa_theory.stability.region import StabilityRegion, stability_region
 
-__all__ = ["region"]
+if TYPE_CHECKING:
+    from dmoa_theory.drain import DrainCheck
+
+__all__ = ["check_lines", "region"]
 
 
 def region(
     scenario: Path | None = None,
     /,
     *,
-    users: Annotated[str, Parameter(help='Two users for the section through the region, such as "0,3" or by name.')] = "",
+    users: Annotated[str, Parameter(help='Users whose rates span the pictures: two or three, such as "0,3" or by name.')] = "",
+    check: Annotated[
+        bool, Parameter(negative="", help="Try it: fluid model and simulations, rates scaled so that the busiest is at 95 %.")
+    ] = False,
+    seed: Annotated[int, WHOLE, Parameter(help="Of the simulations of --check.")] = 0,
     options: Options = Options(),  # noqa: B008 - frozen
 ) -> int:
     """Do the queues stay bounded? Loads, bottleneck, and how far every rate can grow.
@@ -33,11 +53,22 @@ def region(
     """
     system = options.system(scenario)
     result = stability_region(system)
-    pair = _pair(system, users)
-    if options.out is not None:
-        _write(result, pair, folder(options.out))
+    axes = _axes(system, users)
+    out_folder = None if options.out is None else folder(options.out)
+    found = None
+    if check:
+        from dmoa_theory.drain import check_drain
+
+        with progress("fluid model and simulations at load 0.95") as advance:
+            try:
+                found = check_drain(system, seed=seed, progress=advance)
+            except InputError as error:  # of the options: the scenario has been read
+                raise error.located(field=f"--{error.field}") from None
+    document = {**result.to_dict(), "check": None if found is None else jsonable(found.to_dict())}
+    if out_folder is not None:
+        _write(result, document, axes, out_folder)
     if options.json:
-        print_json(result.to_dict())
+        print_json(document)
     else:
         from dmoa_theory.cli.report import headline, region_lines
 
@@ -45,37 +76,66 @@ def region(
         print_lines(out, headline(system))
         print_table(out, result.table())
         print_lines(out, region_lines(result))
+        if found is not None:
+            print_lines(out, check_lines(found))
     return 0 if result.stable else 3
 
 
-def _pair(system: System, users: str) -> tuple[int, int] | None:
-    """The users of the section: those named, or the two with most prompts; None when only one can ask."""
+def check_lines(check: DrainCheck) -> Iterator[str]:
+    """What was tried at the edge, and what became of it."""
+    load = show_share(check.load)
+    yield f"Tried with all rates scaled so that the busiest device is at {load} (a check, not a proof):"
+    for run in check.fluid:
+        end = (
+            f"drained after {run.drained_after:.3g}"
+            if run.drained_after < run.followed
+            else f"NOT drained after {run.followed:.3g}"
+        )
+        yield f"  fluid model, {run.start}: {end} times its own length"
+    state = "queues stayed bounded" if check.steady else "queues GREW"
+    yield f"  simulation of {check.queries:,} prompts: {state}"
+    for burst in check.bursts:
+        forgotten = burst.forgotten_after <= burst.followed
+        after = f"forgotten after {burst.forgotten_after:.3g}" if forgotten else f"NOT forgotten after {burst.followed:.3g}"
+        yield f"  simulation from a burst of {burst.prompts:,} prompts: {after} times its own length"
+    for text in check.left_out:
+        yield f"  not tried: {text}"
+    yield f"  Memory of a start is of the order of (M + 1) / (1 - load) = {check.expected:.3g} times its own length."
+
+
+def _axes(system: System, users: str) -> tuple[int, ...]:
+    """Up to three users whose rates span a picture: those named, then those with most prompts; of two, in order of number."""
     able = np.flatnonzero(system.can_ask())
+    busiest = able[np.argsort(-system.rates[able], kind="stable")].tolist()
     if not users:
-        busiest = able[np.argsort(-system.rates[able], kind="stable")[:2]]
-        return (int(busiest.min()), int(busiest.max())) if busiest.size == 2 else None
+        return (*sorted(busiest[:2]), *busiest[2:3])
     place = {str(u): u for u in range(system.n_devices)} | {system.network.name(u): u for u in range(system.n_devices)}
     named = [part.strip() for part in users.split(",")]
-    if len(named) != 2 or any(name not in place for name in named):
-        raise InputError("--users", users, f'two users, by number from 0 to {system.n_devices - 1} or by name, such as "0,1"')
-    first, second = place[named[0]], place[named[1]]
-    if first == second:
-        raise InputError("--users", users, "two different users")
-    mute = [u for u in (first, second) if u not in able]
+    if len(named) not in (2, 3) or any(name not in place for name in named):
+        allowed = f'two or three users, by number from 0 to {system.n_devices - 1} or by name, such as "0,1"'
+        raise InputError("--users", users, allowed)
+    chosen = [place[name] for name in named]
+    if len(set(chosen)) < len(chosen):
+        raise InputError("--users", users, f"{'two' if len(chosen) == 2 else 'three'} different users")
+    mute = [u for u in chosen if u not in able]
     if mute:
         name = system.network.name(mute[0])
         raise InputError("--users", users, f"users who can ask, and {name} has fewer neighbours than its k")
-    return first, second
+    return (*chosen, *(u for u in busiest if u not in chosen))[:3]
 
 
-def _write(result: StabilityRegion, pair: tuple[int, int] | None, out: Path) -> None:
+def _write(result: StabilityRegion, document: dict[str, Any], axes: tuple[int, ...], out: Path) -> None:
     from dmoa_theory.plots.network import plot_network
     from dmoa_theory.plots.region import plot_section, plot_utilisation
     from dmoa_theory.plots.style import save
 
-    write_json(out / "region.json", result)
+    write_text(out / "region.json", json_text(document))
     write_csv(out / "region.csv", result.records())
     save(plot_utilisation(result), out / "utilisation.png")
     save(plot_network(result), out / "network.png")
-    if pair is not None:
-        save(plot_section(result.section(*pair), note=result.system.moa.label), out / "section.png")
+    if len(axes) > 1:
+        save(plot_section(result.section(*axes[:2]), note=result.system.moa.label), out / "section.png")
+    if len(axes) > 2:
+        from dmoa_theory.plots.body import plot_body
+
+        save(plot_body(result.body(*axes), note=result.system.moa.label), out / "region_3d.png")

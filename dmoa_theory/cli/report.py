@@ -80,6 +80,8 @@ def region_lines(region: StabilityRegion) -> Iterator[str]:
     elif guarantee.verdict is Verdict.CONJECTURED:
         reach = f"; proved up to {guarantee.certified_scale:.3g} times this load" if guarantee.certified_scale > 0 else ""
         yield f"Not proved: {guarantee.theorem}{reach}."
+    if guarantee.warning is not None:
+        yield f"Beware: {guarantee.warning}."
     yield from _wary(region.system.warnings())
 
 
@@ -195,7 +197,7 @@ def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
     total = float(system.rates.sum())
     most = total * region.critical_scale
     guarantee = region.guarantee
-    proved = guarantee.verdict is Verdict.PROVED and guarantee.certified_scale >= region.critical_scale * (1 - 1e-9)
+    proved = guarantee.verdict is Verdict.PROVED and guarantee.certified_scale >= region.critical_scale * (1 - 1e-6)
     word = "provably stable" if proved else "stable"
     rate = f"{most:.3g} prompts/s in all" + (f" ({show_rate(most)})" if rate_unit(most)[1] != "second" else "")
     yield (

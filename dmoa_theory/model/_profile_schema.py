@@ -40,7 +40,7 @@ class _Part(BaseModel):
 
 class _Hardware(_Part):
     cpu_model: Name
-    n_cores: Count
+    n_cores: Count | None
     isa: list[str]
     mem_total_bytes: Bytes | None
     accelerator: str | None
@@ -49,7 +49,7 @@ class _Hardware(_Part):
 class _Runtime(_Part):
     backend: Name
     backend_version: str
-    n_threads: Count
+    n_threads: Count | None
     dtype: str
     kv_type: str
     n_ctx: Count | None
@@ -59,7 +59,7 @@ class _Model(_Part):
     name: Name
     arch: str
     n_params: Count | None
-    weight_bytes: Bytes
+    weight_bytes: Bytes | None
     random_weights: bool
     n_layers: Count | None
     n_kv_heads: Count | None
@@ -67,8 +67,8 @@ class _Model(_Part):
 
 
 class _Memory(_Part):
-    weight_bytes: Bytes
-    kv_bytes_per_token: Amount
+    weight_bytes: Bytes | None
+    kv_bytes_per_token: Amount | None
     peak_rss_bytes: Bytes | None
     load_time_s: Amount | None
 

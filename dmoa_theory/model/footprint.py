@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray, FloatLike, non_negative
 from dmoa_theory.model.service import Stage
 from dmoa_theory.model.tokens import BYTES_PER_TOKEN
@@ -119,11 +120,22 @@ class MeasuredFootprint:
         read = np.array([[t.read(later=stage is not Stage.FIRST, k=k)[0] for stage in Stage] for t in lengths])
         written = np.array([t.output.mean for t in lengths])
         needs = Footprint(
-            weight_bytes=np.array([float(p.weight_bytes) for p in profiles]),
-            kv_bytes_per_token=np.array([float(p.kv_bytes_per_token) for p in profiles]),
+            weight_bytes=np.array([self._known(p, "weight_bytes", "weights") for p in profiles]),
+            kv_bytes_per_token=np.array([self._known(p, "kv_bytes_per_token", "kv_bytes_per_token") for p in profiles]),
             context_tokens=read + written[:, None],
             prompt_bytes=read * BYTES_PER_TOKEN,
             response_bytes=written * BYTES_PER_TOKEN,
         )
         instead = Footprint.from_numbers(**self.given)
         return replace(needs, **{name: getattr(instead, name) for name in self.given})
+
+    def _known(self, profile: Profile, name: str, key: str) -> float:
+        """Bytes that a profile states; one imported from a file of timings may not."""
+        amount = getattr(profile, name)
+        if amount is not None:
+            return float(amount)
+        if name in self.given:
+            return 0.0  # replaced by what is given
+        raise InputError(
+            f"memory.{key}", InputError.MISSING, f"{profile.name} was imported without its memory: give it in bytes"
+        )

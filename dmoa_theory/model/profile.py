@@ -39,7 +39,7 @@ class Hardware:
     """The machine a profile was measured on."""
 
     cpu_model: str
-    n_cores: int
+    n_cores: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,8 +58,9 @@ class Profile:
         When it was measured, ISO 8601 with time zone.
     random_weights : bool
         Whether the weights were drawn at random: times and memory hold for the shape, answers mean nothing.
-    weight_bytes, kv_bytes_per_token : float
-        Memory of the weights, and of the key-value cache for each token held.
+    weight_bytes, kv_bytes_per_token : float or None
+        Memory of the weights, and of the key-value cache for each token held; None in a profile imported from a file of
+        timings that does not say.
     peak_rss_bytes : float or None
         Largest resident memory of the measuring process, where the engine could tell.
     fit : ServiceFit
@@ -75,8 +76,8 @@ class Profile:
     backend: str
     created: str
     random_weights: bool
-    weight_bytes: float
-    kv_bytes_per_token: float
+    weight_bytes: float | None
+    kv_bytes_per_token: float | None
     peak_rss_bytes: float | None
     fit: ServiceFit
     contended: bool
@@ -87,9 +88,10 @@ class Profile:
         fit, p = self.fit, self.fit.p_range[1]
         weights = " (random weights)" if self.random_weights else ""
         busy = ", machine busy, CPU seconds fitted" if self.contended else ""
+        cores = "" if self.hardware.n_cores is None else f" ({self.hardware.n_cores} cores)"
         step = fit.d0 + fit.d1 * p
         return (
-            f"{self.name}{weights}, {self.backend} on {self.hardware.cpu_model} ({self.hardware.n_cores} cores){busy}: "
+            f"{self.name}{weights}, {self.backend} on {self.hardware.cpu_model}{cores}{busy}: "
             f"first token of a {p}-token prompt after {fit.prefill(p):.3g} s, then {step:.3g} s a token; "
             f"error {100 * fit.loo_median_rel_err:.1f} % between {fit.p_range[0]} and {p} prompt tokens "
             f"and {fit.o_range[0]} to {fit.o_range[1]} output tokens"

@@ -23,7 +23,8 @@ from dmoa_theory.model.selection import weights_from_inclusion
 from dmoa_theory.model.service import Law, MeasuredServiceTime, ServiceTime
 from dmoa_theory.model.service_samples import read_samples
 from dmoa_theory.model.system import System
-from dmoa_theory.model.tokens import INSTRUCTION_TOKENS, TokenCount, TokenLengths, named_workload
+from dmoa_theory.model.token_lists import workload
+from dmoa_theory.model.tokens import INSTRUCTION_TOKENS, TokenCount, TokenLengths
 from dmoa_theory.model.units import parse_byte_rate, parse_bytes
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def _service(
         if section.law not in (None, Law.GAMMA, Law.LOGNORMAL):
             raise InputError("service.law", section.law, "gamma or lognormal: the profile and the token counts fix the SCV")
         law = Law(section.law or Law.GAMMA)
-        measured = MeasuredServiceTime(profiles=profiles, tokens=_tokens(section), law=law)
+        measured = MeasuredServiceTime(profiles=profiles, tokens=_tokens(section, folder), law=law)
         if len(profiles) > 1 and len(measured.tokens) > 1 and len(profiles) != len(measured.tokens):
             raise InputError(
                 "service.profile", f"{len(profiles)} profiles", f"one, or {len(measured.tokens)} like the token counts"
@@ -281,14 +282,14 @@ def _profile(name: str, folder: Path) -> Profile:
     return read_profile(path)
 
 
-def _tokens(section: ServiceSection) -> tuple[TokenLengths, ...]:
+def _tokens(section: ServiceSection, folder: Path) -> tuple[TokenLengths, ...]:
     instruction = INSTRUCTION_TOKENS if section.instruction_tokens is None else section.instruction_tokens
     if section.tokens is not None:
         for name in ("prompt_tokens", "output_tokens"):
             if getattr(section, name) is not None:
                 raise InputError(f"service.{name}", getattr(section, name), "not beside tokens, which gives both counts")
         try:
-            return tuple(replace(named_workload(name), instruction=instruction) for name in _listed(section.tokens))
+            return tuple(replace(workload(name, folder), instruction=instruction) for name in _listed(section.tokens))
         except InputError as error:
             raise error.located(field=f"service.{error.field}") from None
     counts = {}
@@ -311,6 +312,10 @@ def _tokens(section: ServiceSection) -> tuple[TokenLengths, ...]:
         raise error.located(field=f"service.{error.field}") from None
 
 
+# What memory cannot be told without; a profile imported from a file of timings may not hold it.
+_MUST_BE_STATED = ("weight_bytes", "kv_bytes_per_token")
+
+
 def _footprint(section: MemorySection | None, measured: MeasuredServiceTime | None) -> Footprint | MeasuredFootprint | None:
     given: dict[str, FloatArray] = {}
     if section is not None:
@@ -327,7 +332,8 @@ def _footprint(section: MemorySection | None, measured: MeasuredServiceTime | No
                 amounts = [v if name == "context_tokens" else parse_bytes(field, v) for v in _listed(value)]
                 given[keys[name]] = np.array(amounts) if isinstance(value, list) else np.array(amounts[0])
     in_numbers = Footprint.from_numbers(**given)  # checks them, also where they only replace what the profile says
-    if measured is not None:
+    unsaid = measured is not None and not all(name in given or measured.states(name) for name in _MUST_BE_STATED)
+    if measured is not None and not unsaid:
         return MeasuredFootprint(profiles=measured.profiles, tokens=measured.tokens, given=given)
     return in_numbers if section is not None else None
 

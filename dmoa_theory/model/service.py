@@ -19,9 +19,10 @@ from dmoa_theory.model.service_samples import SampleLike, relative_moment, sampl
 
 if TYPE_CHECKING:
     from dmoa_theory.model.profile import Profile, ServiceFit
+    from dmoa_theory.model.stage_means import StageMeans
     from dmoa_theory.model.tokens import TokenLengths
 
-__all__ = ["Law", "MeasuredServiceTime", "ServiceTime", "Stage"]
+__all__ = ["Law", "MeasuredServiceTime", "ServiceTime", "Stage", "mean_sensitivity"]
 
 
 class Law(StrEnum):
@@ -238,6 +239,12 @@ class ServiceTime:
         """The service times when every proposer group has ``k + 1`` members: these themselves."""
         return self
 
+    def stage_means(self, k: int) -> StageMeans:
+        """Mean service time of every device and stage, with the covariance of its errors; see :class:`StageMeans`."""
+        from dmoa_theory.model.stage_means import stage_means
+
+        return stage_means(self, k)
+
     def warnings(self, k: int) -> tuple[str, ...]:
         """What to be wary of: nothing, for times given in numbers."""
         return ()
@@ -283,7 +290,7 @@ class MeasuredServiceTime:
 
     The profile gives ``T(p, o) = c0 + c1 p + c2 p^2 + s (d0 + d1 (p + s/2))`` with ``s = o - 1`` decode steps; the token
     lengths give the joint moments of ``p`` (tokens read) and ``o`` (tokens written) in each stage. Mean and SCV are exact
-    for gamma-distributed lengths; the law is then matched by its first two moments.
+    for gamma-distributed lengths and for lists of lengths; the law is then matched by its first two moments.
 
     Parameters
     ----------
@@ -315,6 +322,10 @@ class MeasuredServiceTime:
         """Whether later stages take longer for larger k: they do."""
         return True
 
+    def states(self, name: str) -> bool:
+        """Whether every profile holds that fact, such as ``"weight_bytes"``; imported ones may not."""
+        return all(getattr(profile, name) is not None for profile in self.profiles)
+
     def for_k(self, k: int) -> ServiceTime:
         """The service times when every proposer group has ``k + 1`` members."""
         rows = max(len(self.profiles), len(self.tokens))
@@ -326,6 +337,12 @@ class MeasuredServiceTime:
                 moments[i, stage] = _moments(fit, lengths, later=stage is not Stage.FIRST, k=k)
         mean, variance, error = np.moveaxis(moments, -1, 0)
         return ServiceTime(mean=mean, scv=np.maximum(variance, 0.0) / mean**2, law=self.law, mean_error=error)
+
+    def stage_means(self, k: int) -> StageMeans:
+        """Mean service time of every device and stage, with the covariance that the fits leave; see :class:`StageMeans`."""
+        from dmoa_theory.model.stage_means import stage_means
+
+        return stage_means(self, k)
 
     def warnings(self, k: int) -> tuple[str, ...]:
         """What to be wary of, one sentence each: lengths beyond those measured, and a machine that was busy."""
@@ -369,6 +386,12 @@ def _raw_moments(cumulants: FloatArray) -> FloatArray:
     )
 
 
+def mean_sensitivity(lengths: TokenLengths, *, later: bool, k: int) -> FloatArray:
+    """Exact: derivatives of a stage's mean by c0, c1, c2, d0, d1, which it is linear in; shape (5,)."""
+    read, steps = _raw_moments(lengths.read(later=later, k=k)), _raw_moments(lengths.decode_steps())
+    return np.array([1.0, read[1], read[2], steps[1], read[1] * steps[1] + steps[2] / 2])
+
+
 def _moments(fit: ServiceFit, lengths: TokenLengths, *, later: bool, k: int) -> tuple[float, float, float]:
     """Mean, variance and standard error of the mean of one inference, in s, s^2 and s."""
     read, steps = _raw_moments(lengths.read(later=later, k=k)), _raw_moments(lengths.decode_steps())
@@ -379,5 +402,5 @@ def _moments(fit: ServiceFit, lengths: TokenLengths, *, later: bool, k: int) -> 
     for i, j in np.argwhere(polynomial):
         squared[i : i + 3, j : j + 3] += polynomial[i, j] * polynomial
     variance = float(read @ squared @ steps) - mean**2
-    sensitivity = np.array([1.0, read[1], read[2], steps[1], read[1] * steps[1] + steps[2] / 2])
-    return mean, variance, float(np.sqrt(max(sensitivity @ fit.cov @ sensitivity, 0.0)))
+    sensitivity = mean_sensitivity(lengths, later=later, k=k)
+    return mean, variance, float(np.sqrt(max(float(sensitivity @ fit.cov @ sensitivity), 0.0)))

@@ -123,6 +123,24 @@ class ServiceFit:
         """
         return self.prefill(p) + self.decode(p, o)
 
+    def sensitivity(self, p: FloatLike, o: FloatLike) -> FloatArray:
+        """Exact: derivatives of :meth:`seconds` by c0, c1, c2, d0, d1; shapes broadcast, and a last axis of 5 is added."""
+        prompt, steps = np.broadcast_arrays(_tokens("prompt_tokens", p), _tokens("output_tokens", o) - 1.0)
+        return np.stack([np.ones_like(prompt), prompt, prompt**2, steps, steps * (prompt + steps / 2)], axis=-1)
+
+    @overload
+    def seconds_error(self, p: float, o: float) -> float: ...  # type: ignore[overload-overlap]
+    @overload
+    def seconds_error(self, p: FloatLike, o: FloatLike) -> FloatArray: ...
+    def seconds_error(self, p: FloatLike, o: FloatLike) -> float | FloatArray:
+        """Approximation: standard error of :meth:`seconds` that the covariance of the coefficients leaves; shapes broadcast.
+
+        What repeated samples could still tell, and no more: whether the formula holds at (p, o) is what
+        ``loo_median_rel_err`` speaks of.
+        """
+        by = self.sensitivity(p, o)
+        return _plain(np.sqrt(np.clip(np.einsum("...i,ij,...j", by, self.cov, by), 0.0, None)))
+
     def covers(self, p: FloatLike, o: FloatLike) -> Any:
         """Whether (p, o) lies inside what was measured; a bool or an array of bool, shapes broadcast."""
         prompt, output = _tokens("prompt_tokens", p), _tokens("output_tokens", o)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dmoa_theory.model.network import Network
 
-__all__ = ["SampleLike", "read_samples", "relative_moment", "sample_arrays", "sample_scv"]
+__all__ = ["SampleLike", "csv_rows", "read_samples", "relative_moment", "sample_arrays", "sample_scv"]
 
 SampleLike: TypeAlias = Sequence[float] | npt.NDArray[Any] | Sequence[Sequence[float] | npt.NDArray[Any]]
 
@@ -102,7 +102,7 @@ def read_samples(path: Path, network: Network) -> tuple[FloatArray, ...]:
         In one line: file, line, field, value and what is allowed.
     """
     file = str(path)
-    rows = _rows(path)
+    rows = csv_rows(path)
     header = next(rows, (1, []))[1]
     columns = [column.casefold() for column in header]
     if "seconds" not in columns or set(columns) - set(_COLUMNS):
@@ -134,7 +134,7 @@ def read_samples(path: Path, network: Network) -> tuple[FloatArray, ...]:
     return tuple(owned(np.array(own)) for own in times)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and cells of a CSV, the header among them, blank lines left out."""
     file = str(path)
     try:

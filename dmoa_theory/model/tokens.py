@@ -2,8 +2,9 @@
 
 The first layer reads the user's prompt. Every later layer and the aggregation read the aggregation instruction, the prompt
 again, and the ``k + 1`` answers of the layer before (Mitra2024, section II): prompts grow with ``k``. Lengths are taken as
-independent gamma variables; a gamma law has the cumulants ``(r - 1)! m^r scv^(r - 1)``, and cumulants add over independent
-parts, so every moment of a concatenated prompt is exact.
+independent: gamma variables where mean and SCV are given, or draws from a list of lengths. A gamma law has the cumulants
+``(r - 1)! m^r scv^(r - 1)``, a list those of its numbers; cumulants add over independent parts, so every moment of a
+concatenated prompt is exact.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from importlib import resources
 import numpy as np
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.checks import MOST, FloatArray
+from dmoa_theory.model.checks import MOST, FloatArray, FloatLike
 
 __all__ = ["TokenCount", "TokenLengths", "named_workload", "workload_names"]
 
@@ -30,10 +31,18 @@ BYTES_PER_TOKEN = 4.0
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """A length in tokens: its mean and its squared coefficient of variation (variance / mean^2)."""
+    """A length in tokens: its mean and its squared coefficient of variation (variance / mean^2).
+
+    Parameters
+    ----------
+    mean, scv : float
+    higher : tuple of float, optional
+        Third and fourth cumulant; default those of a gamma law. :meth:`of` takes them from a list of lengths.
+    """
 
     mean: float
     scv: float = 0.0
+    higher: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Refuse lengths that no text has."""
@@ -42,8 +51,34 @@ class TokenCount:
         if not 0 <= self.scv <= MOST:
             raise InputError("scv", self.scv, f"a finite number, 0 or more, to {MOST:g}")
 
+    @classmethod
+    def of(cls, lengths: FloatLike) -> TokenCount:
+        """The law of a draw from a list of lengths: its moments are exact.
+
+        Parameters
+        ----------
+        lengths : array_like, shape (n,), tokens
+
+        Examples
+        --------
+        >>> TokenCount.of([10, 30]).cumulants().tolist()
+        [20.0, 100.0, 0.0, -20000.0]
+        """
+        tokens = np.asarray(lengths, dtype=np.float64)
+        if tokens.ndim != 1 or not tokens.size:
+            raise InputError("lengths", "no list", "a list of token counts")
+        wrong = ~((tokens >= 1) & (tokens <= MOST))
+        if wrong.any():
+            place = int(np.flatnonzero(wrong)[0])
+            raise InputError(f"lengths[{place}]", tokens[place].item(), f"a number of tokens, 1 or more, to {MOST:g}")
+        mean = float(tokens.mean())
+        m2, m3, m4 = (float(np.mean((tokens - mean) ** r)) for r in (2, 3, 4))
+        return cls(mean, m2 / mean**2, (m3, m4 - 3 * m2**2))
+
     def cumulants(self) -> FloatArray:
-        """First four cumulants of a gamma law with this mean and SCV; shape (4,)."""
+        """First four cumulants of the law; shape (4,)."""
+        if self.higher is not None:
+            return np.array([self.mean, self.scv * self.mean**2, *self.higher])
         orders = np.arange(1, 5)
         factorial = np.array([1.0, 1.0, 2.0, 6.0])
         return np.asarray(factorial * self.mean**orders * np.where(orders == 1, 1.0, self.scv ** (orders - 1.0)))

@@ -6,9 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dmoa_theory.plots.body import plot_body
     from dmoa_theory.plots.capacity import plot_capacity, plot_gossip, plot_relief
     from dmoa_theory.plots.choice import plot_choice
     from dmoa_theory.plots.comparison import plot_error_over_load, plot_latency_over_load, plot_over_load
+    from dmoa_theory.plots.critical_rates import plot_critical_curves, plot_rate_by_k, plot_rate_by_size
     from dmoa_theory.plots.latency import plot_latency
     from dmoa_theory.plots.network import plot_network
     from dmoa_theory.plots.overload import plot_growth, plot_loads
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
     from dmoa_theory.plots.simulation import plot_latency_distribution, plot_queue_lengths
     from dmoa_theory.plots.style import house_style, save
     from dmoa_theory.plots.trajectories import plot_trajectories
+    from dmoa_theory.plots.whatif import plot_central, plot_loss, plot_single_losses
 
 __all__ = [
     "house_style",
+    "plot_body",
     "plot_capacity",
+    "plot_central",
     "plot_choice",
+    "plot_critical_curves",
     "plot_error_over_load",
     "plot_gossip",
     "plot_growth",
@@ -29,12 +35,16 @@ __all__ = [
     "plot_latency_distribution",
     "plot_latency_over_load",
     "plot_loads",
+    "plot_loss",
     "plot_network",
     "plot_over_load",
     "plot_plan",
     "plot_queue_lengths",
+    "plot_rate_by_k",
+    "plot_rate_by_size",
     "plot_relief",
     "plot_section",
+    "plot_single_losses",
     "plot_trajectories",
     "plot_utilisation",
     "save",
@@ -42,8 +52,11 @@ __all__ = [
 
 _HOME = {
     "house_style": "style",
+    "plot_body": "body",
     "plot_capacity": "capacity",
+    "plot_central": "whatif",
     "plot_choice": "choice",
+    "plot_critical_curves": "critical_rates",
     "plot_error_over_load": "comparison",
     "plot_gossip": "capacity",
     "plot_growth": "overload",
@@ -51,12 +64,16 @@ _HOME = {
     "plot_latency_distribution": "simulation",
     "plot_latency_over_load": "comparison",
     "plot_loads": "overload",
+    "plot_loss": "whatif",
     "plot_network": "network",
     "plot_over_load": "comparison",
     "plot_plan": "overview",
     "plot_queue_lengths": "simulation",
+    "plot_rate_by_k": "critical_rates",
+    "plot_rate_by_size": "critical_rates",
     "plot_relief": "capacity",
     "plot_section": "region",
+    "plot_single_losses": "whatif",
     "plot_trajectories": "trajectories",
     "plot_utilisation": "region",
     "save": "style",

@@ -11,14 +11,14 @@ from matplotlib.lines import Line2D
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREY, INK, PALE, VERMILION, house_style, new_axes, new_figure
 from dmoa_theory.plots.text import heading, panel_message, rows_that_fit, shorten
-from dmoa_theory.quantities import show_number, show_share
+from dmoa_theory.quantities import show_number, show_rate, show_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from dmoa_theory.model.checks import FloatArray, IntArray
-    from dmoa_theory.stability.gossip.capacity import Capacity
+    from dmoa_theory.stability.gossip.result import Capacity
 
 __all__ = ["plot_capacity", "plot_gossip", "plot_relief"]
 
@@ -70,7 +70,7 @@ def plot_relief(result: Capacity, *, ax: Axes | None = None) -> Axes:
     """
     with house_style():
         program, network = result.program, result.given.network
-        rates = program.rates_at(result.scale_best)
+        rates = program.rates_at(result.scale_best if result.feasible else 1.0)
         links = result.asks[network.link_sources()]
         uniform, best = (100 * program.load(rates, q) for q in (program.uniform(), result.inclusion[links]))
         axes = ax if ax is not None else new_axes(6.4, 2.3 + 0.26 * min(max(best.size, 3), MOST_ROWS))
@@ -81,13 +81,11 @@ def plot_relief(result: Capacity, *, ax: Axes | None = None) -> Axes:
         _dumbbells(axes, uniform[shown], best[shown], [shorten(network.name(u)) for u in shown.tolist()])
         axes.axvline(100, color=INK, linewidth=1.2)
         axes.set_xlim(0, 1.08 * max(100.0, float(np.maximum(uniform, best)[shown].max())))
-        axes.set_xlabel("utilisation (% of time)")
+        axes.set_xlabel("utilisation at that load (% of time)")
         axes.set_ylabel("device")
         over = "" if math.isnan(result.gain) else f", {show_share(result.gain)} over uniform gossip"
         of = "" if best.size <= room else f"; the {room} busiest of {best.size:,} devices"
-        scale = show_number(result.scale_best)
-        load = f"{scale} times the present load" if program.growth is None else f"scale {scale} in the direction given"
-        heading(axes, "What the best gossip carries", f"{result.given.moa.label}; {load}{over}{of}")
+        heading(axes, "What the best gossip carries", f"{result.given.moa.label}; {_load(result)}{over}{of}")
         legend_below(axes, _legend(full=True))
         return axes
 
@@ -127,11 +125,22 @@ def plot_gossip(result: Capacity, *, ax: Axes | None = None) -> Axes:
         axes.set_xlabel("layers that use the link (%)")
         axes.set_ylabel("link")
         note = f"{changed.size:,} of {best.size:,} links differ from uniform gossip"
+        if not result.feasible:
+            note = f"best for the users who do not grow: {note}"
         heading(
             axes, "Which links it uses", note + (f"; the {shown.size} that differ most" if changed.size > shown.size else "")
         )
         legend_below(axes, _legend(full=False))
         return axes
+
+
+def _load(result: Capacity) -> str:
+    """At which load the devices are drawn."""
+    if not result.feasible:
+        return "the present load: no gossip carries the users who do not grow"
+    if result.program.growth is None:
+        return f"{show_number(result.scale_best)} times the present load"
+    return f"{show_rate(float(result.rates(result.scale_best).sum()))} in all, in the direction given"
 
 
 def _changed(result: Capacity) -> IntArray:

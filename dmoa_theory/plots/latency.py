@@ -33,7 +33,9 @@ _FIGURES = (
 )
 
 
-def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None, note: str = "") -> Axes:
+def plot_latency(
+    estimate: LatencyEstimate, *, ax: Axes | None = None, note: str = "", target: tuple[str, float] | None = None
+) -> Axes:
     """Draw median, mean, 95th and 99th percentile of the time from prompt to answer, over all prompts and by user.
 
     Bands round the figures over all prompts are the typical error of such estimates. Of many users the 30 slowest are shown.
@@ -45,6 +47,8 @@ def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None, note: str
         Where to draw; default a new figure of its own.
     note : str
         What to say of the (M, k) in place of its numbers alone.
+    target : tuple of str and float, optional
+        A figure (``"mean"``, ``"p50"``, ``"p95"``, ``"p99"``) and the seconds that it should not exceed, drawn as a line.
 
     Returns
     -------
@@ -85,7 +89,11 @@ def plot_latency(estimate: LatencyEstimate, *, ax: Axes | None = None, note: str
         seconds, unit = time_unit(float(estimate.p95 if np.isfinite(estimate.p95) else values[np.isfinite(values)].max()))
         axes.set_xlabel(f"time from prompt to answer ({unit})")
         limits = _limits(axes, estimate, seconds)
-        _scale(axes, values / seconds, [value / seconds for value in _allowed(estimate) if value is not None])
+        allowed = [value / seconds for value in _allowed(estimate) if value is not None]
+        if target is not None:
+            limits.append(_target(axes, target, seconds))
+            allowed.append(target[1] / seconds)
+        _scale(axes, values / seconds, allowed)
         _draw_rows(axes, values / seconds)
         bands = _draw_bands(axes, estimate, seconds)
         marks = [
@@ -127,6 +135,13 @@ def _limits(axes: Axes, estimate: LatencyEstimate, seconds: float) -> list[Line2
                 axes.axvline(value / seconds, color=colour, linestyle=(0, (4, 3)), linewidth=1.3, label=text, zorder=1)
             )
     return lines
+
+
+def _target(axes: Axes, target: tuple[str, float], seconds: float) -> Line2D:
+    """What was asked for, as a line in the colour of what it is set on."""
+    label, colour = next((label, colour) for name, label, colour, _, _ in _FIGURES if name == target[0])
+    text = f"target for the {label} of all: {show_seconds(target[1])}"
+    return axes.axvline(target[1] / seconds, color=colour, linestyle=(0, (1, 1.5)), linewidth=1.6, label=text, zorder=1)
 
 
 def _scale(axes: Axes, values: FloatArray, limits: list[float]) -> None:

@@ -1,7 +1,7 @@
 """Geometry of a stability region: the set of arrival rates ``lambda >= 0`` with ``A lambda < 1``, ``A >= 0``.
 
 Such a region is a polytope that contains, with every point, all smaller ones. Corners and volume are for a handful of
-users; the two-dimensional section works for any number of devices.
+users; the section along two users and the body along three work for any number of devices.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from itertools import pairwise
 import numpy as np
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.checks import FloatArray
+from dmoa_theory.model.checks import FloatArray, IntArray
 
-__all__ = ["LARGEST_DIMENSION", "section_corners", "vertices", "volume"]
+__all__ = ["LARGEST_DIMENSION", "largest_rows", "outer_faces", "section_corners", "vertices", "volume"]
 
 #: Corners are listed up to this many users: their number grows exponentially.
 LARGEST_DIMENSION = 8
+#: Corners this near to a face, in parts of the region's reach, lie on it.
+_NEAR = 1e-8
 
 
 def vertices(coefficients: FloatArray) -> FloatArray:
@@ -76,6 +78,69 @@ def volume(coefficients: FloatArray) -> float:
 
     reach = 1.0 / coefficients.max(axis=0)
     return float(ConvexHull(corners / reach).volume * np.prod(reach))
+
+
+def largest_rows(coefficients: FloatArray) -> IntArray:
+    """Exact: rows that no other row equals or exceeds in every entry; without the others the region stays the same.
+
+    Of equal rows the first is kept.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (m, n)
+        Non-negative.
+
+    Examples
+    --------
+    >>> largest_rows(np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0], [2.0, 1.0]])).tolist()
+    [1, 2]
+    """
+    left = np.argsort(-coefficients.sum(axis=1), kind="stable")
+    kept = []
+    while left.size:  # nothing that is left exceeds the row of the largest sum
+        kept.append(int(left[0]))
+        left = left[(coefficients[left] > coefficients[left[0]]).any(axis=1)]
+    return np.array(sorted(kept), dtype=np.int64)
+
+
+def outer_faces(coefficients: FloatArray, corners: FloatArray) -> list[tuple[int, IntArray]]:
+    """Exact: the faces of ``{x >= 0 : A x <= 1}`` in three dimensions that a row of ``A`` bounds.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (m, 3)
+        ``A``, as for :func:`vertices`.
+    corners : ndarray, shape (n_corners, 3)
+        From :func:`vertices`.
+
+    Returns
+    -------
+    list of (int, ndarray)
+        The row, and the numbers of its corners, counter-clockwise seen from outside. Rows that only touch are left out.
+
+    Examples
+    --------
+    >>> simplex = np.array([[1.0, 1.0, 1.0]])
+    >>> [(row, around.tolist()) for row, around in outer_faces(simplex, vertices(simplex))]
+    [(0, [1, 3, 2])]
+    """
+    reach = 1.0 / coefficients.max(axis=0)
+    rows, points = coefficients * reach, corners / reach
+    found: list[tuple[int, IntArray]] = []
+    taken: set[tuple[int, ...]] = set()
+    for row in range(len(rows)):
+        on = np.flatnonzero(np.abs(points @ rows[row] - 1) < _NEAR)
+        if on.size < 3 or tuple(on.tolist()) in taken:
+            continue
+        taken.add(tuple(on.tolist()))
+        normal = rows[row] / np.linalg.norm(rows[row])
+        across = np.cross(normal, np.eye(3)[int(np.abs(normal).argmin())])
+        spokes = points[on] - points[on].mean(axis=0)
+        angle = np.arctan2(spokes @ np.cross(normal, across), spokes @ across)
+        order = np.argsort(angle, kind="stable")
+        around = on[np.roll(order, -int(on[order].argmin()))]
+        found.append((row, around))
+    return found
 
 
 def section_corners(

@@ -16,6 +16,7 @@ from dmoa_theory.stability.critical_rates import critical_rates, unit_loads
 from dmoa_theory.stability.loads import utilisation
 from dmoa_theory.stability.polytope import section_corners, vertices, volume
 from dmoa_theory.stability.proofs.guarantee import Guarantee, stability_guarantee
+from dmoa_theory.stability.region_body import RegionBody, region_body
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -93,7 +94,7 @@ class StabilityRegion(Result):
     @property
     def guarantee(self) -> Guarantee:
         """Which proof says that load below one suffices here; worked out when asked for."""
-        return stability_guarantee(self.system, self.utilisation)
+        return stability_guarantee(self.system)
 
     @property
     def source(self) -> Source:
@@ -179,12 +180,9 @@ class StabilityRegion(Result):
         first, second = self._user("first", first), self._user("second", second)
         if first == second:
             raise InputError("second", second, "another user than the first")
-        columns = self.coefficients().tocsc()
-        a, b = (columns[:, [u]].toarray().ravel() for u in (first, second))
-        rates = self.system.rates
-        others = self.utilisation - a * rates[first] - b * rates[second]
-        corners, binding = section_corners(a, b, 1 - np.where(np.abs(others) < 1e-12, 0.0, others))
-        network = self.system.network
+        columns, room = self._along((first, second))
+        corners, binding = section_corners(columns[:, 0], columns[:, 1], room)
+        network, rates = self.system.network, self.system.rates
         return RegionSection(
             users=(first, second),
             names=(network.name(first), network.name(second)),
@@ -193,6 +191,40 @@ class StabilityRegion(Result):
             operating_point=(float(rates[first]), float(rates[second])),
             stable=self.stable,
         )
+
+    def body(self, first: int | str, second: int | str, third: int | str) -> RegionBody:
+        """Exact: the region along three users' rates, the others fixed where they are.
+
+        Parameters
+        ----------
+        first, second, third : int or str
+            Users, by number or by name.
+
+        Raises
+        ------
+        InputError
+            When two users are the same, or one does not exist or has too few neighbours for its k.
+        """
+        first, second, third = self._user("first", first), self._user("second", second), self._user("third", third)
+        if second == first or third in (first, second):
+            raise InputError("second" if second == first else "third", second if second == first else third, "another user")
+        users = (first, second, third)
+        columns, room = self._along(users)
+        network, rates = self.system.network, self.system.rates
+        return region_body(
+            columns,
+            room,
+            users=users,
+            names=tuple(network.name(u) for u in range(network.n_devices)),
+            operating_point=(float(rates[first]), float(rates[second]), float(rates[third])),
+            stable=self.stable,
+        )
+
+    def _along(self, users: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+        """Load on each device per unit rate of these users, shape (n, users), and what all others leave of its time."""
+        columns = self.coefficients().tocsc()[:, list(users)].toarray()
+        others = self.utilisation - columns @ self.system.rates[list(users)]
+        return columns, 1 - np.where(np.abs(others) < 1e-12, 0.0, others)
 
     def _user(self, field: str, user: int | str) -> int:
         """The number of a user who can ask."""
@@ -205,7 +237,6 @@ class StabilityRegion(Result):
 
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
-        guarantee = self.guarantee
         return {
             "configuration": self.system.moa.to_dict(),
             "names": [self.system.network.name(u) for u in range(self.system.n_devices)],
@@ -219,11 +250,7 @@ class StabilityRegion(Result):
             "critical_scale": self.critical_scale,
             "critical_rate": self.critical_rate,
             "slack": self.slack,
-            "guarantee": {
-                "verdict": guarantee.verdict,
-                "theorem": guarantee.theorem,
-                "certified_scale": guarantee.certified_scale,
-            },
+            "guarantee": self.guarantee.to_dict(),
             "warnings": self.system.warnings(),
         }
 

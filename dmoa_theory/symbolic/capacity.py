@@ -70,7 +70,7 @@ def derive_capacity(pattern: Pattern, devices: Sequence[int] = ()) -> Derivation
         rho = device_load(pattern, place)
         steps.append(
             Step(
-                reason=f"The limit of {role.name}: its load is one.",
+                reason=f"{named('rho', role.device)}, the load of {role.name}; a number is at its limit where this is one.",
                 equation=sympy.Eq(named("rho", role.device), rho, evaluate=False),
             )
         )
@@ -98,16 +98,24 @@ def _limits(pattern: Pattern, place: int, rho: sympy.Expr) -> Iterator[tuple[Qua
     if not pattern.is_family:
         value = 1 / rho if rho != 0 else sympy.oo
         yield limit(
-            "critical_scale", "s", "largest factor on all rates", "A load is linear in the rates: scale them all.", value
+            "critical_scale",
+            "s",
+            "largest factor on all rates",
+            f"All rates scaled by s: a load is linear in them, so that {role.name} is full at",
+            value,
         )
     if role.rate != 0:
-        reason = "Solved for the rate of every user." if pattern.is_family else "Solved for the rate of its own user."
+        reason = "Solved for the rate of every user, prompts/s."
+        if not pattern.is_family:
+            reason = "Solved for the rate of its own user, prompts/s, the others as they are."
         meaning = "largest rate" if pattern.is_family else "largest rate of the own user, the others fixed"
         yield limit("critical_rate", "lambda", f"{meaning}, prompts/s", reason, critical_rate(rho, role.rate))
     if rho.has(M):
-        reason = "Solved for M; the largest whole number of layers is the next below."
+        reason = "Solved for M, which must stay below; the most layers are the largest whole number below."
         yield limit("critical_M", "M", "number of layers to stay below", reason, critical_layers(rho))
     neighbours = critical_neighbours(rho) if rho.has(k) else None
     if neighbours is not None:
-        reason = "Solved for k; the largest whole number of neighbours is the next below, if there are so many."
+        reason = (
+            "Solved for k, which must stay below; the most neighbours are the largest whole number below, if there are so many."
+        )
         yield limit("critical_k", "k", "number of neighbours to stay below", reason, neighbours)

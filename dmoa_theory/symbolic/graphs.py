@@ -107,6 +107,7 @@ def system_pattern(system: System) -> Pattern:
     if not common:
         assumptions.append("M and k of each user are those of the scenario.")
     work = [_system_work(system.service, i) for i in range(n)]
+    names = [network.name(i) for i in range(n)]
     if common and any(later.mean != first.mean or aggregate.mean != first.mean for first, later, aggregate in work):
         assumptions.append("M is at least 1; a bare prompt (M = 0) is one first-layer job at home.")
     return Pattern(
@@ -114,7 +115,7 @@ def system_pattern(system: System) -> Pattern:
         roles=_roles(network, rates, work, layers, asked, chance),
         assumptions=tuple(assumptions),
         uniform=system.moa.is_uniform,
-        preamble=measured_steps([later for _, later, _ in work]) if system.service.grows_with_k else (),
+        preamble=measured_steps([later for _, later, _ in work], names) if system.service.grows_with_k else (),
         quorum=bool((quorum <= ks)[system.rates > 0].any()),
     )
 

@@ -74,29 +74,41 @@ def end_to_end(role: Role, load: sympy.Expr, wait: sympy.Expr) -> EndToEnd:
     if alike:
         steps += [
             Step(
-                reason="A job spends its wait and its service at a device.",
+                reason="T, the mean time of a job at a device: its wait and its service.",
                 equation=sympy.Eq(T, named("W") + role.first.mean, evaluate=False),
             ),
             Step(
                 reason="The slowest of k + 1 independent exponential times of mean T takes T + T/2 + ... + T/(k + 1); there "
-                "are M such layers and one aggregation.",
+                "are M such layers and one aggregation in the mean latency L of a query.",
                 equation=sympy.Eq(L, (role.layers * H + 1) * T, evaluate=False),
             ),
         ]
     steps += [
         Step(reason="With the wait put in, the mean latency.", equation=sympy.Eq(L, latency, evaluate=False)),
-        Step(reason="In light traffic nobody waits.", equation=sympy.Eq(sympy.Limit(L, lam, 0), light, evaluate=False)),
         Step(
-            reason="The latency is twice that at the load" + (", whatever M and k." if not busy.has(M, k) else "."),
-            equation=sympy.Eq(named("rho", "2"), busy, evaluate=False),
+            reason="In light traffic, as the rate goes to zero, nobody waits.",
+            equation=sympy.Eq(sympy.Limit(L, lam, 0), light, evaluate=False),
+        ),
+        Step(
+            reason="The mean latency is twice that in light traffic when the load is"
+            + (", whatever M and k," if not busy.has(M, k) else ""),
+            equation=sympy.Eq(named("rho", "double"), busy, evaluate=False),
         ),
     ]
     results = [
-        Quantity(name="latency", meaning="mean latency of a query, seconds (independence approximation)", value=latency),
-        Quantity(name="light_traffic", meaning="the same in light traffic, seconds", value=light),
-        Quantity(name="doubling_load", meaning="load at which the latency is twice that", value=busy),
-        Quantity(name="doubling_rate", meaning="rate of each user at which it is, prompts/s", value=doubled),
-        Quantity(name="latency_per_rate", meaning="derivative of the latency by the rate", value=slope),
+        Quantity(name="latency", meaning="L, mean latency of a query, seconds (independence approximation)", value=latency),
+        Quantity(name="light_traffic", meaning="mean latency of a query in light traffic, seconds", value=light),
+        Quantity(name="doubling_load", meaning="load at which the mean latency is twice that in light traffic", value=busy),
+        Quantity(
+            name="doubling_rate",
+            meaning="rate of each user at which the mean latency is twice that in light traffic, prompts/s",
+            value=doubled,
+        ),
+        Quantity(
+            name="latency_per_rate",
+            meaning="how fast the mean latency rises with the rate of each user, seconds per prompt/s",
+            value=slope,
+        ),
     ]
     if alike and role.layers == M and role.k == k and role.first.mean == alpha:
         more_steps, more_results = _costs(latency, role.layers * H + 1, wait + alpha, load)
@@ -117,7 +129,8 @@ def _costs(latency: sympy.Expr, count: sympy.Expr, sojourn: sympy.Expr, load: sy
     T, T_new = named("T"), named("T", "new")
     steps = [
         Step(
-            reason="If a change raises the load, so that the idle share 1 - rho falls from s to s_new, sojourns get longer.",
+            reason="If a change raises the load, so that the idle share 1 - rho falls from s to s_new, the time T of a job "
+            "becomes T_new.",
             equation=sympy.Eq(T_new - T, longer, evaluate=False),
         )
     ]
@@ -131,16 +144,20 @@ def _costs(latency: sympy.Expr, count: sympy.Expr, sojourn: sympy.Expr, load: sy
         never = all(is_never_negative(part.subs(stable)) for part in (added, growth, longer))
         sign = "No part is ever negative: it never saves time." if never else "Its sign depends on the load."
         steps += [
-            Step(reason=f"One more {what} raises the load by", equation=sympy.Eq(_IDLE - _IDLE_AFTER, growth, evaluate=False)),
             Step(
-                reason=f"and costs its own sojourns, and longer ones for all the others. {sign}",
+                reason=f"One more {what} at the same rate raises the load by",
+                equation=sympy.Eq(_IDLE - _IDLE_AFTER, growth, evaluate=False),
+            ),
+            Step(
+                reason=f"Delta_{letter}, what one more {what} adds to the mean latency: its own time at devices, and longer "
+                f"times of all the others. {sign}",
                 equation=sympy.Eq(named("Delta", letter.name), added * T_new + count * (T_new - T), evaluate=False),
             ),
         ]
         results.append(
             Quantity(
                 name=f"cost_of_a_{what}",
-                meaning=f"what one more {what} costs at the same rate, seconds",
+                meaning=f"what one more {what} at the same rate adds to the mean latency, seconds",
                 value=latency.subs(letter, letter + 1) - latency,
             )
         )

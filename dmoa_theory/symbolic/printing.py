@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import sympy  # type: ignore[import-untyped]
 from sympy.printing.latex import LatexPrinter  # type: ignore[import-untyped]
+from sympy.printing.str import StrPrinter  # type: ignore[import-untyped]
 
-from dmoa_theory.symbolic.symbols import LATEX_NAMES, lam
+from dmoa_theory.symbolic.symbols import LATEX_NAMES, lam, scv
 
 if TYPE_CHECKING:
     from dmoa_theory.symbolic.derivation import Derivation, Quantity
@@ -43,10 +44,21 @@ _PREAMBLE = r"""\documentclass{article}
 
 def plain(expression: sympy.Basic) -> str:
     """One line that sympy can read back; an equation as ``left = right``."""
+    return _line(expression, sympy.sstr)
+
+
+def _line(expression: sympy.Basic, printed: Callable[[sympy.Basic], str]) -> str:
     relation = _RELATIONS.get(type(expression))
     if relation is None:
-        return str(sympy.sstr(expression))
-    return f"{sympy.sstr(expression.lhs)} {relation} {sympy.sstr(expression.rhs)}"
+        return str(printed(expression))
+    return f"{printed(expression.lhs)} {relation} {printed(expression.rhs)}"
+
+
+class _Greek(StrPrinter):  # type: ignore[misc]
+    """One line with the letters of the two-dimensional text."""
+
+    def _print_Symbol(self, expression: sympy.Symbol) -> str:  # noqa: N802 - sympy's name
+        return str(sympy.pretty(expression, use_unicode=True))
 
 
 class _Latex(LatexPrinter):  # type: ignore[misc]
@@ -70,11 +82,13 @@ def equation_latex(expression: sympy.Basic) -> str:
 
 def _pretty(expression: sympy.Basic) -> str:
     """Two-dimensional text where it fits the line, else one line wrapped."""
-    greek = _shown(expression).xreplace({lam: sympy.Symbol("lambda")}).replace(sympy.harmonic, sympy.Function("H"))
+    named = {lam: sympy.Symbol("lambda"), scv: sympy.Symbol("SCV"), sympy.IndexedBase("lambda"): sympy.IndexedBase("λ")}
+    greek = _shown(expression).xreplace(named).replace(sympy.harmonic, sympy.Function("H"))
     drawn = sympy.pretty(greek, use_unicode=True, wrap_line=False)
     lines = str(drawn).splitlines()
     if max(map(len, lines)) > _WIDTH - 4:
-        lines = textwrap.wrap(plain(_shown(expression)), _WIDTH - 4, subsequent_indent="  ", break_long_words=False)
+        line = _line(greek, _Greek().doprint).replace("**", "^").replace("*", "⋅")
+        lines = textwrap.wrap(line, _WIDTH - 4, subsequent_indent="  ", break_long_words=False)
     return "\n".join("    " + line.rstrip() for line in lines)
 
 

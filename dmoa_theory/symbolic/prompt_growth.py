@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["growing_mean", "growth_steps", "measured_steps", "measured_work"]
 
+_NAMED = 6
 _INSTRUCTION, _ANSWER = (sympy.Symbol(name, nonnegative=True) for name in ("t_I", "t_A"))
 
 
@@ -62,17 +63,28 @@ def growth_steps() -> tuple[Step, ...]:
     )
 
 
-def measured_steps(later: Sequence[StageWork]) -> tuple[Step, ...]:
+def measured_steps(later: Sequence[StageWork], names: Sequence[str]) -> tuple[Step, ...]:
     """Exact for gamma lengths: what later stages of measured devices take, as multiples of the first layer."""
-    means = {work.mean / alpha_of(device): device for device, work in reversed(list(enumerate(later)))}
+    sharing: dict[sympy.Expr, list[int]] = {}
+    for device, work in enumerate(later):
+        sharing.setdefault(work.mean / alpha_of(device), []).append(device)
     return tuple(
         Step(
-            reason=f"{_LAW}. A later stage also reads the instruction and the k + 1 answers of the layer before: in the mean "
-            f"over independent gamma lengths, and in multiples of the first layer's mean, device {device} takes",
-            equation=sympy.Eq(sympy.Symbol(f"beta_{device}") / alpha_of(device), multiple, evaluate=False),
+            reason=f"{_LAW}. A later stage also reads the instruction and the k + 1 answers of the layer before. In the mean "
+            f"over independent gamma lengths, as a multiple of the first layer's mean, it takes at {_listed(names, devices)}",
+            equation=sympy.Eq(sympy.Symbol(f"beta_{devices[0]}") / alpha_of(devices[0]), multiple, evaluate=False),
         )
-        for multiple, device in sorted(means.items(), key=lambda item: item[1])
+        for multiple, devices in sharing.items()
     )
+
+
+def _listed(names: Sequence[str], devices: Sequence[int]) -> str:
+    """The first device, whose letters the equation has, and those that share its multiple."""
+    first, *others = (names[device] for device in devices)
+    if not others:
+        return first
+    some = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
+    return f"{first} (and, with letters of their own, at {some})"
 
 
 def measured_work(service: MeasuredServiceTime, device: int, mean: sympy.Expr) -> tuple[StageWork, StageWork]:

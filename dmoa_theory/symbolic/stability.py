@@ -7,6 +7,7 @@ The derivation is one and the same for a given network, a system and a family; T
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import sympy  # type: ignore[import-untyped]
 
@@ -29,16 +30,19 @@ __all__ = [
 
 #: Devices whose steps are spelled out when nobody says which.
 READABLE = 12
+_COUNTS = "M layers, k neighbours asked in each"
 
 
 def _model(*, quorum: bool) -> tuple[str, ...]:
     """What is assumed of every system, and what is proved of it."""
     joins = "as many answers of the one before as the quorum asks for are" if quorum else "all k + 1 jobs of the one before are"
     proofs = (
-        "That loads below one suffice is not proved for a quorum; simulations show no instability."
+        "With a quorum, loads below one are proved to suffice for M = 1, and for M = 2 when aggregating takes no longer than a "
+        "first layer; otherwise that is proved in further cases and at lower loads, and conjectured up to one."
         if quorum
         else "Loads below one are proved to suffice for M up to 1, for users who ask all of their neighbours, and for M = 2 "
-        "when all stages take alike; otherwise that is proved at lower loads and conjectured up to one."
+        "when aggregating takes no longer than a first layer; otherwise that is proved in further cases and at lower loads "
+        "(dmoa region tells which), and conjectured up to one."
     )
     late = "; jobs that come too late are still served" if quorum else ""
     return (
@@ -55,7 +59,20 @@ def assumptions_of(pattern: Pattern) -> tuple[str, ...]:
     """What a derivation from a pattern rests on."""
     drawn = ("Neighbours are drawn uniformly.",) if pattern.uniform or pattern.approximate else ()
     near = (f"Approximation: {pattern.approximate}.",) if pattern.approximate else ()
-    return (*_model(quorum=pattern.quorum), *drawn, *pattern.assumptions, *near)
+    return (*_model(quorum=pattern.quorum), *drawn, *pattern.assumptions, _letters(pattern), *near)
+
+
+def _letters(pattern: Pattern) -> str:
+    """What the symbols stand for that no step defines."""
+    if pattern.is_family:
+        return f"{_COUNTS}; lambda: prompts per second of every user; alpha: mean seconds of an inference."
+    counts = f"{_COUNTS}; " if any(role.layers.has(M) for role in pattern.roles) else ""
+    names = ", ".join(f"{role.device} {role.name}" for role in pattern.roles)
+    which = f": {names}" if len(pattern.roles) <= READABLE else " from 0 in the order of the network"
+    return (
+        f"{counts}lambda_i: prompts per second of the user at device i; alpha_i: mean seconds of a first-layer inference "
+        f"there. Devices are numbered{which}."
+    )
 
 
 def tidy_load(value: sympy.Expr) -> sympy.Expr:
@@ -147,31 +164,44 @@ def counting_steps(pattern: Pattern) -> Iterator[Step]:
     )
 
 
+def _with_beta(pattern: Pattern, place: int, visited: sympy.Symbol) -> tuple[sympy.Expr, str]:
+    """The load with a letter for the mean of later stages, where it grows with k; and what that letter is."""
+    role = pattern.roles[place]
+    if not role.later.mean.has(k) or role.later != role.aggregate:
+        return load(pattern, place, visited), ""
+    letter = named("beta", role.device)
+    short = replace(role.later, mean=letter)
+    roles = tuple(replace(role, later=short, aggregate=short) if i == place else r for i, r in enumerate(pattern.roles))
+    words = f", where {letter} is the mean of its later stages"
+    return load(replace(pattern, roles=roles), place, visited), words
+
+
 def device_steps(pattern: Pattern, place: int) -> Iterator[Step]:
     """Visits a layer, jobs a second, load, condition of one device."""
     role, value = pattern.roles[place], device_load(pattern, place)
     v, R, rho = (named(letter, role.device) for letter in ("v", "R", "rho"))
     if pattern.common and role.layers != 0:
         yield Step(
-            reason=f"One layer of every query brings to {role.name} the jobs of its own user, and those of each user who may "
-            "ask it, as often as it is drawn.",
+            reason=f"{v}, jobs a second that one layer of every query brings to {role.name}: those of its own user, and those "
+            "of each user who may ask it, as often as it is drawn.",
             equation=sympy.Eq(v, visits(pattern, place), evaluate=False),
         )
         yield Step(
-            reason="Every layer draws anew with the same chances: the first layer, the M - 1 later ones, and the aggregation "
-            "of the own user's queries.",
+            reason=f"{R}, all jobs a second: every layer draws anew with the same chances, the first and the M - 1 later ones; "
+            "and the own user's queries are aggregated here.",
             equation=sympy.Eq(R, role.layers * v + role.rate, evaluate=False),
         )
-        in_visits = load(pattern, place, v)
+        in_visits, beta = _with_beta(pattern, place, v)
     else:
         yield Step(
-            reason=f"Jobs a second at {role.name}: of its own user, once a layer and once to aggregate, and of each user who "
-            "may ask it, as often as it is drawn.",
+            reason=f"{R}, jobs a second at {role.name}: of its own user, once a layer and once to aggregate, and of each user "
+            "who may ask it, as often as it is drawn.",
             equation=sympy.Eq(R, jobs(pattern, place), evaluate=False),
         )
-        in_visits = value
+        in_visits, beta = value, ""
     yield Step(
-        reason="Each job takes the mean service time of its stage: so many seconds of work arrive a second.",
+        reason=f"{rho}, the load: each job takes the mean service time of its stage, so many seconds of work arrive a "
+        f"second{beta}.",
         equation=sympy.Eq(rho, in_visits, evaluate=False),
     )
     yield Step(

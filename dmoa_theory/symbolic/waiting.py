@@ -15,7 +15,7 @@ from dmoa_theory.symbolic.derivation import Derivation, Quantity, Step
 from dmoa_theory.symbolic.homogeneous import end_to_end
 from dmoa_theory.symbolic.pattern import Pattern, second_moment_rate
 from dmoa_theory.symbolic.stability import assumptions_of, conditions, counting_steps, device_load, spelled_out
-from dmoa_theory.symbolic.symbols import named
+from dmoa_theory.symbolic.symbols import named, scv
 
 __all__ = ["derive_delay", "wait"]
 
@@ -23,6 +23,7 @@ _APPROXIMATE = (
     "Approximation: jobs reach a device in a Poisson stream (exact for M = 0), so that its mean wait is Pollaczek and "
     "Khinchine's."
 )
+_SCV = "SCV is the squared coefficient of variation of service times, variance over squared mean; 1 for exponential ones."
 
 
 def wait(pattern: Pattern, place: int) -> sympy.Expr:
@@ -65,7 +66,7 @@ def derive_delay(pattern: Pattern, devices: Sequence[int] = ()) -> Derivation:
         )
         for p in dict.fromkeys(devices or range(len(pattern.roles)))
     ]
-    assumptions = [*assumptions_of(pattern), _APPROXIMATE]
+    assumptions = [*assumptions_of(pattern), *([_SCV] if second_moment_rate(pattern, 0).has(scv) else []), _APPROXIMATE]
     if pattern.is_family and len(pattern.roles) == 1 and not pattern.approximate:
         whole = end_to_end(pattern.roles[0], device_load(pattern, 0), wait(pattern, 0))
         steps += whole.steps
@@ -86,15 +87,15 @@ def _device_steps(pattern: Pattern, place: int) -> Iterator[Step]:
     role = pattern.roles[place]
     rho, b, W = (named(letter, role.device) for letter in ("rho", "b", "W"))
     yield Step(
-        reason=f"The load of {role.name}: rate times mean service, summed over stages.",
+        reason=f"{rho}, the load of {role.name}: rate times mean service, summed over stages.",
         equation=sympy.Eq(rho, device_load(pattern, place), evaluate=False),
     )
     yield Step(
-        reason="Half the rate times second moment of service, summed over stages: the work that an arrival finds in service, "
-        "on average.",
+        reason=f"{b}, half the rate times second moment of service, summed over stages: the work that an arrival finds in "
+        "service, on average.",
         equation=sympy.Eq(b, _arriving(pattern, place), evaluate=False),
     )
     yield Step(
-        reason="An arrival waits for that and for all who wait already, W = b + rho W.",
+        reason=f"{W}, the mean wait in seconds: an arrival waits for that and for all who wait already, W = b + rho W.",
         equation=sympy.Eq(W, b / (1 - rho), evaluate=False),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from dmoa_calibration.backends import LOADERS, Timing
+from dmoa_calibration.backends import LOADERS, Timing, open_backend
 from dmoa_calibration.memory import Memory
 
 COEFFICIENTS = {"c0": 0.05, "c1": 0.004, "c2": 1e-6, "d0": 0.1, "d1": 1e-5}
@@ -68,3 +70,21 @@ def engine(monkeypatch):
     monkeypatch.setitem(LOADERS, "known", "known_engine:load")
     monkeypatch.setattr("dmoa_calibration.measure.time", SimpleNamespace(monotonic=lambda: known.now))
     return known
+
+
+@pytest.fixture(scope="session")
+def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the tests' own for generated models."""
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DMOA_CACHE_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def llama(model_cache):
+    """A real llama.cpp with a tiny model, and its own server."""
+    pytest.importorskip("xllamacpp")
+    backend = open_backend("llama_cpp", synthetic="llama-tiny")
+    yield backend
+    backend.close()

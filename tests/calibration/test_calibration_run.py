@@ -79,6 +79,25 @@ def test_several_threads_say_nothing_about_a_busy_machine(path, engine):
     assert (profile.contended, profile.fit.clock) == (False, "wall")
 
 
+def test_short_inferences_are_warmed_up_for_half_a_second(path, engine):
+    """The first calls in a process are slow: an engine of milliseconds gets many uncounted ones, within the budget."""
+    honest = engine.infer
+
+    def quick(p, o):
+        before = engine.now
+        slow = honest(p, o)
+        engine.now = before + slow.wall_s / 100
+        spans = {name: getattr(slow, name) / 100 for name in ("prefill_s", "decode_s", "prefill_cpu_s", "decode_cpu_s")}
+        return type(slow)(prompt_tokens=p, output_tokens=o, **spans)
+
+    engine.infer = quick
+    profile = run(path)
+    uncounted = engine.calls[: len(engine.calls) - 18]
+    assert set(uncounted) == {(32, 8), (512, 8)}
+    spent = sum(profile.fit.seconds(p, o) for p, o in uncounted)
+    assert 0.5 < spent < 0.6
+
+
 def test_the_budget_ends_the_run_after_a_whole_repeat(path, engine):
     profile = run(path, repeats=50, budget=60.0)
     assert 6 <= len(profile.document["samples"]) < 300
@@ -167,9 +186,25 @@ def test_samples_of_something_else_are_refused_and_kept(path, engine):
     assert lines(path) == before
 
 
+def test_a_profile_whose_journal_is_gone_is_not_resumed(path, engine):
+    run(path)
+    before = path.read_bytes()
+    journal_path(path).unlink()
+    with pytest.raises(
+        InputError, match=r"a profile with its samples in known\.json\.samples\.jsonl beside it; --force replaces it"
+    ):
+        run(path, resume=True)
+    assert path.read_bytes() == before
+
+
 def test_starting_afresh_puts_the_old_samples_aside(path, engine):
     run(path)
-    run(path, repeats=1)
+    with pytest.raises(
+        InputError, match="a file that is not there yet; --resume goes on with its samples, --force replaces it"
+    ):
+        run(path, repeats=1)
+    assert len(lines(path)) == 18
+    run(path, repeats=1, force=True)
     assert len(lines(path)) == 6
     old = journal_path(path).with_name(journal_path(path).name + ".old")
     assert len(old.read_text(encoding="utf-8").splitlines()) == 18
@@ -180,7 +215,7 @@ def test_prompts_adapt_to_a_short_context(path, engine):
     profile = run(path)
     assert profile.fit.p_range == (16, 64)
     with pytest.raises(InputError, match=r"512 \+ 64: at most 128"):
-        run(path, prompt_tokens=(32, 128, 512))
+        run(path, prompt_tokens=(32, 128, 512), force=True)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +241,7 @@ def test_bad_options_are_refused_before_anything_is_timed(path, engine, options,
 
 
 def test_an_unknown_engine_is_refused(path):
-    with pytest.raises(InputError, match="backend = abacus: one of transformers"):
+    with pytest.raises(InputError, match="backend = abacus: one of llama_cpp, openai_http, transformers"):
         calibrate("abacus", synthetic="llama-tiny", profile_path=path)
 
 

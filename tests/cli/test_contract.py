@@ -74,7 +74,7 @@ def test_json_keeps_its_schema(dmoa: Callable[..., Any], case: tuple[Path, bool,
     assert document["stable" if verb in {"region", "latency"} else "feasible"] is good
     if verb == "region":
         assert set(document["bottleneck"]) >= {"device", "utilisation"}
-        assert set(document["guarantee"]) == {"verdict", "theorem", "certified_scale"}
+        assert set(document["guarantee"]) == {"verdict", "theorem", "certified_scale", "certificate", "warning"}
     assert dmoa(verb, path, "--json").out == answer.out
 
 
@@ -208,8 +208,22 @@ def test_a_section_of_the_region_by_name_or_number(
     for users in ("3,2", "0,1"):
         out = tmp_path / users
         assert dmoa("region", path, "--users", users, "--out", out).code == 0
-        pictures.append((out / "section.png").read_bytes())
+        pictures.append([(out / name).read_bytes() for name in ("section.png", "region_3d.png")])
     assert pictures[0] != pictures[1]
+
+
+def test_three_named_users_span_the_body_and_two_the_section(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The third user is the busiest other; a lone pair of users has a section and no body."""
+    path = scenario(("n = 4", "n = 4"), ("0.002", "[0.002, 0.001, 0.003, 0.004]"))
+    pictures = {}
+    for users in ("0,1", "0,1,3", "0,1,2"):
+        assert dmoa("region", path, "--users", users, "--out", tmp_path / users).code == 0
+        pictures[users] = [(tmp_path / users / name).read_bytes() for name in ("section.png", "region_3d.png")]
+    assert pictures["0,1"] == pictures["0,1,3"]
+    assert pictures["0,1"][0] == pictures["0,1,2"][0]
+    assert pictures["0,1"][1] != pictures["0,1,2"][1]
 
 
 def test_init_writes_the_example_that_plan_reads(dmoa: Callable[..., Any], tmp_path: Path) -> None:

@@ -71,6 +71,24 @@ def test_the_scenarios_memory_fills(dmoa: Callable[..., Any], scenario: Callable
     assert all(time > 0 for time in document["time_to_full"])
     report = dmoa("overload", scenario(more=more), "--scale", 10)
     assert "The memory is full first at device-0, after" in " ".join(report.out.split())
+    assert "memory full after" in report.out
+
+
+def test_a_memory_that_holds_no_idle_device_is_said_to_be_too_small(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path]
+) -> None:
+    """Not full after 0 ms: it never fits, at any load."""
+    more = '[memory]\nweights = "2 GiB"\nbytes_per_prompt = 4096\n[constraints]\nmemory = "1 GiB"\n'
+    path = scenario(more=more)
+    for scale in (1, 10):
+        report = " ".join(dmoa("overload", path, "--scale", scale).out.split())
+        assert "device-2 and 1 more does not hold even the weights and the largest cache" in report
+        assert report.count("does not fit") == 4
+        assert "0 ms" not in report
+        assert "is full first" not in report
+        document = dmoa("overload", path, "--scale", scale, "--json").checked("overload")
+        assert document["time_to_full"] == [0] * 4
+        assert any(reason.startswith("time_to_full is 0 where the memory") for reason in document["reasons"])
 
 
 def test_the_schema_asks_for_every_key() -> None:
@@ -85,7 +103,8 @@ def test_the_report(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> 
     assert "of the prompts are answered" in said
     assert "The first 100 prompts wait" in said
     assert "A buffer of 100 jobs is full first at" in said
-    assert "proved: one layer at most" in said
+    assert "the only solution is proved: one layer at most." in said
+    assert "100 jobs after" in said
     assert "nothing grows" in " ".join(dmoa("overload", scenario()).out.split())
 
 

@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 from scipy.spatial import ConvexHull
 
 from dmoa_theory import MoA, Network, ServiceTime, System, load_scenario, stability_region
-from dmoa_theory.errors import InfeasiblePlanError, InputError
+from dmoa_theory.errors import InputError
 from dmoa_theory.model.selection import weights_from_inclusion
 from dmoa_theory.model.service import Stage
 from dmoa_theory.simulation.steady.simulate import simulate
@@ -251,7 +251,7 @@ def test_dual_values_are_finite_differences(grows: bool) -> None:
                 assert slope[i] == pytest.approx(right, abs=2e-3 * size)
         for price in found.prices(5).devices:
             one = capacity(faster(system, price.device, 0.01), direction=growth).optimum.scale
-            assert price.gain == pytest.approx(one - found.optimum.scale, abs=1e-6 * size)
+            assert price.rise == pytest.approx(one - found.optimum.scale, abs=1e-6 * size)
     assert unique > 40
 
 
@@ -270,7 +270,7 @@ def test_prices_of_links_are_those_of_a_network_with_the_link(grows: bool) -> No
             adjacency = system.network.matrix(np.ones(system.network.n_links)).toarray()
             adjacency[price.source, price.target] = 1
             more = capacity(replace(system, network=Network.from_adjacency(adjacency)), direction=growth)
-            assert price.gain == pytest.approx(more.optimum.scale - found.optimum.scale, abs=1e-6 * more.optimum.scale)
+            assert price.rise == pytest.approx(more.optimum.scale - found.optimum.scale, abs=1e-6 * more.optimum.scale)
     assert seen > 3
 
 
@@ -310,7 +310,99 @@ def test_two_full_devices_are_worth_nothing_alone() -> None:
     """Dual values put the price on one of them; solving again tells that it adds nothing by itself."""
     prices = capacity(load_scenario(CLINIC)).prices()
     assert prices.devices[0].slope > 3
-    assert prices.devices[0].gain == 0
+    assert prices.devices[0].rise == 0
+
+
+# -- bottlenecks -------------------------------------------------------------------------------------------------------
+
+
+def least_loads_at_capacity(system: System, scale: float) -> np.ndarray:
+    """For every device the least load that a gossip which carries the capacity can leave it: a program each."""
+    network, n = system.network, system.n_devices
+    M, k, _ = system.moa.per_user(n)
+    rates = system.rates * scale
+    links = [(u, v) for u in range(n) for v in network.neighbours(u).tolist() if rates[u] * k[u]]
+    mean = np.broadcast_to(system.service.for_k(1).mean, (n, 3))
+    work = mean[None, :, Stage.FIRST] + np.maximum(M - 1, 0)[:, None] * mean[None, :, Stage.LATER]
+    own = rates * (work.diagonal() + (M > 0) * mean[:, Stage.AGGREGATE])
+    loads, asks = np.zeros((n, len(links))), np.zeros((n, len(links)))
+    for e, (u, v) in enumerate(links):
+        loads[v, e], asks[u, e] = rates[u] * work[u, v], 1
+    if not links:
+        return own
+    limits = [(0, 1)] * len(links)
+    rest = (loads, 1 + 1e-9 - own, asks, k * asks.any(axis=1), limits)
+    return np.array([own[i] + linprog(loads[i], *rest).fun for i in range(n)])
+
+
+def test_bottlenecks_are_the_devices_that_every_best_gossip_fills() -> None:
+    rng = np.random.default_rng(12)
+    spared = priceless = 0
+    for _ in range(40):
+        n = int(rng.integers(3, 8))
+        system = random_system(rng, n, k_at_most=3)
+        if rng.random() < 0.5:  # equal devices, so that many are full together
+            system = replace(system, service=ServiceTime.gamma(1.0, scv=1.0), arrival_rate=np.ones(n))
+        found = capacity(system)
+        least = least_loads_at_capacity(system, found.optimum.scale)
+        assert sorted(found.bottlenecks.tolist()) == np.flatnonzero(least > 1 - 1e-5).tolist()
+        assert set(found.bottlenecks.tolist()) <= set(found.full.tolist())
+        spared += found.full.size - found.bottlenecks.size
+        priceless += int((found.optimum.device_slope[found.bottlenecks] == 0).sum())
+    assert spared > 3, "some devices are full by the choice among several best gossips"
+    assert priceless > 3, "some bottlenecks have no dual value"
+
+
+def test_all_of_equal_devices_are_bottlenecks_when_there_is_no_choice() -> None:
+    assert sorted(capacity(System.from_arrays(COMPLETE[4], 0.1, 1.0, M=2, k=3)).bottlenecks.tolist()) == [0, 1, 2, 3]
+
+
+def test_gain_and_prices_are_prompts() -> None:
+    """Doubling the direction halves every rise of the scale, and changes no gain."""
+    system = System.from_arrays(COMPLETE[4], 0.01, [1.0, 2.0, 3.0, 9.0], M=2, k=1)
+    once, twice = (capacity(system, direction=[factor * 0.02, factor * 0.01, 0, 0]) for factor in (1, 2))
+    documents = [found.to_dict() for found in (once, twice)]
+    assert documents[0]["gain"] == pytest.approx(documents[1]["gain"])
+    for one, two in zip(*(document["prices"]["devices"] for document in documents), strict=True):
+        assert one["one_per_cent_faster"] == pytest.approx(2 * two["one_per_cent_faster"], rel=1e-5)
+        assert one["gain"] == pytest.approx(two["gain"], rel=1e-5)
+    best = documents[0]["prompts"]["best"]
+    device = once.prices().devices[0]
+    more = capacity(faster(system, device.device, 0.01), direction=once.direction)
+    assert once.part(device.rise) == pytest.approx(more.rates(more.scale_best).sum() / best - 1, rel=1e-5)
+
+
+def test_how_many_have_a_price() -> None:
+    prices = capacity(load_scenario()).prices()
+    assert (len(prices.devices), prices.n_devices) == (3, 4)
+    assert len(capacity(load_scenario()).prices(4).devices) == 4
+
+
+def test_users_who_do_not_grow_and_overload_a_device() -> None:
+    """An answer without a scale: which device, by how much, and why; to be read as JSON."""
+    system = System.from_arrays(COMPLETE[4], [1.0, 0.1, 0.1, 0.1], 1.0, M=1, k=1)
+    found = capacity(system, direction=[0, 1, 0, 0])
+    assert not found.feasible
+    assert not found.stable
+    document = found.to_dict()
+    assert all(document[key] is None for key in ("scale_best", "scale_uniform", "scale_own", "gain", "gain_over_own"))
+    assert document["prompts"] == {"uniform": None, "own": None, "best": None}
+    assert document["bottlenecks"] == [{"device": 0, "name": "device-0"}]
+    assert (document["prices"]["devices"], document["selection"]) == ([], [])
+    assert "the users who do not grow overload a device by themselves" in document["reasons"][0]
+    alone = 1 / brute_force_load(system, np.array([1.0, 0.0, 0.1, 0.1]))
+    assert f"loads device-0 to {100 / alone:.1f} %" in document["reasons"][0]
+    assert "capacity none" in str(found.table())
+
+
+@pytest.mark.parametrize(("degree", "k"), [(3, 2), (7, 3), (6, 1), (11, 7)])
+def test_the_largest_inclusion_that_is_advised_is_accepted(degree: int, k: int) -> None:
+    system = System.from_arrays(1 - np.eye(degree + 1), 0.01, 1.0, M=1, k=k)
+    with pytest.raises(InputError) as refused:
+        capacity(system, min_inclusion=1.0)
+    advised = float(refused.value.allowed.split(":")[0].removeprefix("at most "))
+    assert k / degree - 1e-6 < advised <= k / degree
+    assert capacity(system, min_inclusion=advised).feasible
 
 
 # -- files, complaints -------------------------------------------------------------------------------------------------
@@ -351,8 +443,6 @@ def test_bad_questions_are_refused(tmp_path: Path) -> None:
     loner = System.from_arrays([[0, 1, 0], [1, 0, 0], [1, 0, 0]], [0.1, 0.1, 0.0], 1.0, M=1, k=[1, 1, 2])
     with pytest.raises(InputError, match=r"direction\[2\] = 0\.1: 0: it has fewer neighbours than its k"):
         capacity(loner, direction=[0.1, 0, 0.1])
-    with pytest.raises(InfeasiblePlanError, match="users outside --direction overload a device by themselves"):
-        capacity(system.with_rates([1.0, 0.1, 0.1, 0.1]), direction=[0, 1, 0, 0])
     with pytest.raises(InputError, match="a place where a file can be written"):
         capacity(system).save(tmp_path)
 

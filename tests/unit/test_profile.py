@@ -70,7 +70,7 @@ DOCUMENT = {
     },
     "quality": {"median_cpu_wall_ratio": 0.99, "contended": False},
 }
-SCHEMA = json.loads(files("dmoa_theory").joinpath("data/schemas/calibrate.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(files("dmoa_theory").joinpath("data/schemas/profile.json").read_text(encoding="utf-8"))["$defs"]["profile"]
 
 
 def changed(path: str, value: object) -> dict:
@@ -161,7 +161,7 @@ REFUSALS = [
     ("samples", {}, "samples = {}: a valid array"),
     ("model.random_weights", "yes", "model.random_weights = yes: a valid boolean"),
     ("model.name", "", 'model.name = "": '),
-    ("memory.kv_bytes_per_token", None, "memory.kv_bytes_per_token = None: a valid number"),
+    ("memory.kv_bytes_per_token", "8", "memory.kv_bytes_per_token = 8: a valid number"),
     ("hardware", [], "hardware = []: an object"),
 ]
 

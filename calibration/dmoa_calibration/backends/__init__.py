@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from dmoa_calibration.memory import Memory
 from dmoa_theory.errors import InputError
 
-__all__ = ["LOADERS", "Backend", "Timing", "open_backend"]
+__all__ = ["LOADERS", "Backend", "ChoosesPrompts", "Timing", "open_backend"]
 
 LOADERS: dict[str, str] = {
     "transformers": "dmoa_calibration.backends.transformers_backend:load",
+    "llama_cpp": "dmoa_calibration.backends.llama_cpp_backend:load",
+    "openai_http": "dmoa_calibration.backends.openai_http_backend:load",
 }
 """Where each engine's loader stands, as ``module:function``; a module is imported only when its engine is asked for."""
 
@@ -76,7 +79,10 @@ class Backend(Protocol):
         ...
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """Give the ``runtime`` and ``model`` parts of a profile; the same words every time the same thing is opened."""
+        """Give the ``runtime`` and ``model`` parts of a profile; the same words every time the same thing is opened.
+
+        An engine that does not run on this machine's processors alone says in a ``hardware`` part what is different.
+        """
         ...
 
     def memory(self) -> Memory:
@@ -88,44 +94,98 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class ChoosesPrompts(Protocol):
+    """An engine that cannot have a prompt of every length."""
+
+    def prompt_lengths(self, asked: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the lengths that can be had in place of those asked for."""
+        ...
+
+
 def open_backend(
     name: str,
     *,
     model: str | None = None,
     synthetic: str | None = None,
+    url: str | None = None,
+    api_key_env: str | None = None,
+    device: str | None = None,
     n_threads: int = 1,
     dtype: str | None = None,
+    n_ctx: int | None = None,
+    timeout: float = 300.0,
     seed: int = 0,
 ) -> Backend:
-    """Open the engine of that name with one model: a folder (``model``), or random weights of a named shape (``synthetic``).
+    """Open the engine of that name with one model: a trained one, or random weights of a named shape.
 
     Parameters
     ----------
     name : str
         A key of :data:`LOADERS`.
     model, synthetic : str, optional
-        Exactly one of them.
+        Exactly one of them: a folder (``transformers``) or a GGUF file (``llama_cpp``), or a shape, for ``llama_cpp`` with its
+        number type (``llama-small-q8``). For ``openai_http`` the name of the model at the server; none if it has only one.
+    url : str, optional
+        Of the server, for ``openai_http`` and for nothing else.
+    api_key_env : str, optional
+        Name of the environment variable that holds the server's key; the key itself is neither printed nor stored.
+    device : str, optional
+        Where to compute: ``cpu``, or what the engine offers (``cuda``, ``cuda:1``, ``mps``; for llama.cpp ``gpu`` or a name).
     n_threads : int
         Threads the engine may use.
     dtype : str, optional
         Number type of the weights; default: the model's own, or that of the synthetic shape.
+    n_ctx : int, optional
+        Tokens of context that will be needed, for engines that reserve memory beforehand.
+    timeout : float, seconds
+        Longest that one inference may take where the engine runs in another process.
     seed : int
         Of random weights and of the prompts' random tokens.
 
     Raises
     ------
     InputError
-        An unknown engine, neither or both of ``model`` and ``synthetic``, or a model that cannot be used.
+        An unknown engine, neither or both of ``model`` and ``synthetic``, or a model, server or device that cannot be used.
     BackendUnavailableError
         The engine is not installed.
+    CalibrationError
+        The engine fails.
     """
     if name not in LOADERS:
         raise InputError("backend", name, f"one of {', '.join(sorted(LOADERS))}")
-    if (model is None) == (synthetic is None):
+    if name == "openai_http":
+        _only_a_server(url, synthetic, device, dtype)
+    elif url is not None or api_key_env is not None:
+        option, value = ("url", url) if url is not None else ("api_key_env", "given")
+        raise InputError(option, value, f"nothing with {name}, which runs here; a server is timed with openai_http")
+    elif (model is None) == (synthetic is None):
         given = InputError.MISSING if model is None else f"{model} and {synthetic}"
-        raise InputError("model or synthetic", given, "exactly one: a model folder, or the name of a synthetic shape")
+        raise InputError("model or synthetic", given, "exactly one: a model folder or file, or the name of a synthetic shape")
     if n_threads < 1:
         raise InputError("n_threads", n_threads, "a whole number, 1 or more")
+    if not (math.isfinite(timeout) and timeout > 0):
+        raise InputError("timeout", timeout, "a number of seconds above 0")
     module, function = LOADERS[name].split(":")
     load = cast(Callable[..., Backend], getattr(import_module(module), function))
-    return load(model=model, synthetic=synthetic, n_threads=n_threads, dtype=dtype, seed=seed)
+    return load(
+        model=model,
+        synthetic=synthetic,
+        url=url,
+        api_key_env=api_key_env,
+        device=device,
+        n_threads=n_threads,
+        dtype=dtype,
+        n_ctx=n_ctx,
+        timeout=timeout,
+        seed=seed,
+    )
+
+
+def _only_a_server(url: str | None, synthetic: str | None, device: str | None, dtype: str | None) -> None:
+    """Refuse what a server decides for itself."""
+    if url is None:
+        raise InputError("url", InputError.MISSING, "where the server is, such as http://127.0.0.1:8080")
+    for option, given in (("synthetic", synthetic), ("device", device), ("dtype", dtype)):
+        if given is not None:
+            raise InputError(option, given, "nothing with openai_http: the server has its model already")

@@ -1,4 +1,4 @@
-"""torch and transformers on the processor: a model folder with safetensors weights, or random weights of a named shape."""
+"""torch and transformers: a model folder with safetensors weights, or random weights of a named shape."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dmoa_calibration.backends import Timing
 from dmoa_calibration.memory import Memory, kv_bytes_per_token, peak_rss_bytes
-from dmoa_calibration.synthetic import Shape, find_shape
+from dmoa_calibration.synthetic import Shape, find_shape, split_name
 from dmoa_theory.errors import BackendUnavailableError, CalibrationError, InputError
 
 if TYPE_CHECKING:
@@ -26,21 +26,36 @@ __all__ = ["TransformersBackend", "load"]
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
-def load(*, model: str | None, synthetic: str | None, n_threads: int, dtype: str | None, seed: int) -> TransformersBackend:
+def load(
+    *,
+    model: str | None,
+    synthetic: str | None,
+    n_threads: int,
+    dtype: str | None,
+    seed: int,
+    device: str | None = None,
+    **_: object,
+) -> TransformersBackend:
     """Load a model folder, or build a synthetic model; see :func:`dmoa_calibration.backends.open_backend`."""
     if dtype is not None and dtype not in _DTYPES:
         raise InputError("dtype", dtype, f"one of {', '.join(_DTYPES)}")
-    shape = find_shape(synthetic) if synthetic is not None else None
+    shape, dtype = _shape(synthetic, dtype) if synthetic is not None else (None, dtype)
     folder = _checked_folder(model) if model is not None else None
     with _quiet():
         torch, transformers = _engine()
+        place = _device(torch, device)
         threads_before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
         started = time.perf_counter()
-        if shape is not None:
-            network = _build(torch, transformers, shape, dtype or shape.dtype, seed)
-        else:
-            network = _read(torch, transformers, folder, dtype)
+        try:
+            if shape is not None:
+                network = _build(torch, transformers, shape, dtype or shape.dtype, seed, place)
+            else:
+                network = _moved(_read(torch, transformers, folder, dtype), place)
+        except BaseException:
+            torch.set_num_threads(threads_before)
+            raise
+        _synchronise(torch, place)
         load_time = time.perf_counter() - started
     return TransformersBackend(
         network.eval(),
@@ -73,6 +88,7 @@ class TransformersBackend:
         self._random_weights = random_weights
         self._n_threads = n_threads
         self._threads_before = threads_before
+        self._device = network.device
         self._load_time = load_time
         self._generator = torch.Generator().manual_seed(seed)
         # the model's own defaults (stop tokens, sampling, penalties) must not leak into a timed run
@@ -87,9 +103,11 @@ class TransformersBackend:
             asked = f"{prompt_tokens} + {output_tokens}"
             fits = "" if longest is None else f", in all at most {longest}, the model's context"
             raise InputError("prompt_tokens + output_tokens", asked, f"1 or more each{fits}")
-        prompt = torch.randint(0, self._config.vocab_size, (1, prompt_tokens), generator=self._generator)
-        stamps = _Stamps()
+        drawn = torch.randint(0, self._config.vocab_size, (1, prompt_tokens), generator=self._generator)
+        prompt = drawn.to(self._device)
+        stamps = _Stamps(lambda: _synchronise(torch, self._device))
         with _quiet(), torch.inference_mode(), _no_garbage_collection():
+            _synchronise(torch, self._device)
             wall, cpu = time.perf_counter(), time.process_time()
             answer = self._network.generate(
                 prompt,
@@ -98,6 +116,7 @@ class TransformersBackend:
                 min_new_tokens=output_tokens,
                 max_new_tokens=output_tokens,
             )
+            _synchronise(torch, self._device)
             end_wall, end_cpu = time.perf_counter(), time.process_time()
         made = int(answer.shape[-1]) - prompt_tokens
         if made != output_tokens or stamps.calls != output_tokens:
@@ -119,7 +138,7 @@ class TransformersBackend:
         torch, transformers = _engine()
         dtype = str(self._network.dtype).removeprefix("torch.")
         n_layers, n_kv_heads, head_dim = self._kv_shape()
-        return {
+        about: dict[str, dict[str, Any]] = {
             "runtime": {
                 "backend": "transformers",
                 "backend_version": f"transformers {transformers.__version__}, torch {torch.__version__}",
@@ -139,6 +158,8 @@ class TransformersBackend:
                 "head_dim": head_dim,
             },
         }
+        accelerator = _accelerator(torch, self._device)
+        return about | ({"hardware": {"accelerator": accelerator}} if accelerator else {})
 
     def memory(self) -> Memory:
         """Say what the model needs."""
@@ -148,6 +169,14 @@ class TransformersBackend:
             peak_rss_bytes=peak_rss_bytes(),
             load_time_s=self._load_time,
         )
+
+    def kv_bytes_held(self, prompt_tokens: int) -> int:
+        """Bytes of key-value cache after a prompt of that many tokens, as the engine really holds them."""
+        torch, _ = _engine()
+        with _quiet(), torch.inference_mode():
+            prompt = torch.zeros((1, prompt_tokens), dtype=torch.long, device=self._device)
+            cache = self._network(prompt, use_cache=True, logits_to_keep=1).past_key_values
+        return sum(t.numel() * t.element_size() for layer in cache.layers for t in (layer.keys, layer.values))
 
     def close(self) -> None:
         """Let the weights go, and give the engine back its threads."""
@@ -169,14 +198,19 @@ class TransformersBackend:
 
 
 class _Stamps:
-    """A logits processor that changes nothing: called once a forward pass, it notes the end of the first one, prefill."""
+    """A logits processor that changes nothing: called once a forward pass, it notes the end of the first one, prefill.
 
-    def __init__(self) -> None:
+    An accelerator works on while the program goes on: ``synchronise`` waits for it before the clock is read.
+    """
+
+    def __init__(self, synchronise: Callable[[], None]) -> None:
         self.calls = 0
+        self._synchronise = synchronise
         self.wall = self.cpu = 0.0
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self.calls == 0:
+            self._synchronise()
             self.wall, self.cpu = time.perf_counter(), time.process_time()
         self.calls += 1
         return scores
@@ -223,7 +257,58 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _build(torch: ModuleType, transformers: ModuleType, shape: Shape, dtype: str, seed: int) -> Any:
+def _shape(name: str, dtype: str | None) -> tuple[Shape, str | None]:
+    """Shape and number type of a synthetic name; of the quantised ones, torch has none."""
+    shape, suffix = split_name(name)
+    if suffix is None:
+        return find_shape(name), dtype
+    find_shape(shape)
+    if suffix != "f16":
+        raise InputError("synthetic", name, f"{shape} or {shape}-f16 with transformers; {suffix} needs --backend llama_cpp")
+    if dtype not in (None, "float16"):
+        raise InputError("dtype", dtype, f"float16, as the name {name} says, or a name without it")
+    return find_shape(shape), "float16"
+
+
+def _device(engine: ModuleType, asked: str | None) -> torch.device:
+    """Device to compute on; refused where torch does not offer it."""
+    offered = ["cpu"] + [f"cuda:{i}" for i in range(engine.cuda.device_count())]
+    offered += ["mps"] if engine.backends.mps.is_available() else []
+    name = asked or "cpu"
+    if name not in offered and not (name == "cuda" and "cuda:0" in offered):
+        raise InputError("device", name, f"one that torch offers here: {', '.join(offered)}")
+    return cast("torch.device", engine.device(name))
+
+
+def _synchronise(torch: ModuleType, device: torch.device) -> None:
+    """Wait until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _accelerator(torch: ModuleType, device: torch.device) -> str | None:
+    """Name of the device; None for the processor."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return None if device.type == "cpu" else device.type
+
+
+def _moved(network: Any, device: torch.device) -> Any:
+    """The network on its device; one line where it does not fit."""
+    try:
+        return network.to(device)
+    except (RuntimeError, MemoryError) as error:
+        raise _no_memory(error) from error
+
+
+def _no_memory(error: BaseException) -> CalibrationError:
+    reason = (" ".join(str(error).split()) or type(error).__name__)[:160]
+    return CalibrationError(f"the model could not be built, most likely because memory ran out; take a smaller one: {reason}")
+
+
+def _build(torch: ModuleType, transformers: ModuleType, shape: Shape, dtype: str, seed: int, device: torch.device) -> Any:
     """Draw a model of that shape at random; the caller's random state and default number type stay as they were."""
     family = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}[shape.arch]
     config = family(
@@ -240,11 +325,13 @@ def _build(torch: ModuleType, transformers: ModuleType, shape: Shape, dtype: str
         pad_token_id=0,
     )
     before = torch.get_default_dtype()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), device:
         torch.manual_seed(seed)
         torch.set_default_dtype(getattr(torch, dtype))  # before building, or every matrix would be held twice
         try:
             return transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+        except (RuntimeError, MemoryError) as error:
+            raise _no_memory(error) from error
         finally:
             torch.set_default_dtype(before)
 

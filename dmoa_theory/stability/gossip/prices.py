@@ -30,19 +30,19 @@ class DevicePrice:
     name : str
     slope : float
         Dual value: rise of the scale per unit of relative speed, where it is small; never less than what comes.
-    gain : float
+    rise : float
         Exact rise of the scale for one per cent, by solving again; NaN where the network is too large for that.
     """
 
     device: int
     name: str
     slope: float
-    gain: float
+    rise: float
 
     @property
     def best_known(self) -> float:
         """The exact rise, or the bound that stands in for it."""
-        return FASTER * self.slope if math.isnan(self.gain) else self.gain
+        return FASTER * self.slope if math.isnan(self.rise) else self.rise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class LinkPrice:
     names : tuple of str
     slope : float
         Dual value: rise of the scale per unit of inclusion probability, where that is small; never less than what comes.
-    gain : float
+    rise : float
         Exact rise of the scale with the link added, by solving again; NaN where the network is too large for that.
     """
 
@@ -64,15 +64,25 @@ class LinkPrice:
     target: int
     names: tuple[str, str]
     slope: float
-    gain: float
+    rise: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """Devices and links that are worth most, best first."""
+    """Devices and links that are worth most, best first.
+
+    Attributes
+    ----------
+    devices : tuple of DevicePrice
+    links : tuple of LinkPrice
+    n_devices, n_links : int
+        How many have a dual value above zero, so that they might add something; of links, at most one a user.
+    """
 
     devices: tuple[DevicePrice, ...]
     links: tuple[LinkPrice, ...]
+    n_devices: int
+    n_links: int
 
 
 def capacity_prices(system: System, program: Program, optimum: Optimum, *, most: int = 3) -> Prices:
@@ -95,12 +105,13 @@ def capacity_prices(system: System, program: Program, optimum: Optimum, *, most:
     # beyond the dual values' rounding, and no device without work
     worth = optimum.device_slope > 1e-7 * optimum.device_slope.max(initial=0.0)
     best = [i for i in np.argsort(-optimum.device_slope, kind="stable")[:most].tolist() if worth[i]]
+    missing = _missing_links(system, program, optimum)
     devices = [
         DevicePrice(
             device=i,
             name=name(i),
             slope=float(optimum.device_slope[i]),
-            gain=_rise(replace(program, speed=_faster(program.speed, i)), optimum) if again else math.nan,
+            rise=_rise(replace(program, speed=_faster(program.speed, i)), optimum) if again else math.nan,
         )
         for i in best
     ]
@@ -110,13 +121,15 @@ def capacity_prices(system: System, program: Program, optimum: Optimum, *, most:
             target=i,
             names=(name(u), name(i)),
             slope=slope,
-            gain=_rise(_with_link(program, u, i, work), optimum) if again else math.nan,
+            rise=_rise(_with_link(program, u, i, work), optimum) if again else math.nan,
         )
-        for slope, u, i, work in _missing_links(system, program, optimum)[:most]
+        for slope, u, i, work in missing[:most]
     ]
     return Prices(
         devices=tuple(sorted(devices, key=lambda price: -price.best_known)),
-        links=tuple(sorted(links, key=lambda price: -(price.slope if math.isnan(price.gain) else price.gain))),
+        links=tuple(sorted(links, key=lambda price: -(price.slope if math.isnan(price.rise) else price.rise))),
+        n_devices=int(worth.sum()),
+        n_links=len(missing),
     )
 
 

@@ -18,10 +18,12 @@ import numpy as np
 from dmoa_theory.errors import InfeasiblePlanError
 from dmoa_theory.model.checks import FloatArray, IntArray
 
-__all__ = ["Optimum", "Program", "nearest_to_uniform", "solve"]
+__all__ = ["ROUNDING", "Optimum", "Program", "linear_program", "solve", "tidy"]
 
 #: Steps of the probabilities that are rounding of the solver.
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
+#: A device is full from here on.
+_FULL = 1 - 1e-6
 _OPTIONS = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
 
 
@@ -90,8 +92,12 @@ class Program:
         room = 1 - now
         grows = more > 0
         scale = 1 + float((room[grows] / more[grows]).min())
-        fixed_fits = bool((room[~grows] >= -_ROUNDING).all())
-        return scale if fixed_fits and scale >= self.lowest_scale() - _ROUNDING else float("nan")
+        fixed_fits = bool((room[~grows] >= -ROUNDING).all())
+        return scale if fixed_fits and scale >= self.lowest_scale() - ROUNDING else float("nan")
+
+    def full(self, scale: float, inclusion: FloatArray) -> IntArray:
+        """Devices that a gossip fills at a scale."""
+        return np.flatnonzero(self.load(self.rates_at(scale), inclusion) >= _FULL)
 
     def lowest_scale(self) -> float:
         """The scale at which the first growing rate would be zero."""
@@ -173,7 +179,7 @@ def solve(program: Program) -> Optimum:
     equal = sparse.hstack([asks, sparse.coo_array(-(need * slope)[askers][:, None])])
     limits = np.column_stack((np.zeros(n_links + 1), np.append(np.where(cap_more > 0, np.inf, cap_now), np.inf)))
     limits[-1, 0] = (p.lowest_scale() - 1) * unit if growing else 0.0
-    found = _linprog(
+    found = linear_program(
         cost=np.append(np.zeros(n_links), -1.0 if growing else 1.0),
         upper_rows=sparse.vstack(upper_rows),
         upper=np.concatenate(upper),
@@ -194,51 +200,23 @@ def solve(program: Program) -> Optimum:
     value[askers] = exchange * share[askers] * found.eqlin.marginals
     return Optimum(
         scale=scale,
-        inclusion=_tidy(p, asked),
+        inclusion=tidy(p, asked),
         device_slope=cost if growing else cost * t,
         device_cost=cost / per,
         user_value=value,
     )
 
 
-def nearest_to_uniform(program: Program, scale: float) -> FloatArray:
-    """Exact (to 1e-9 of the solver): of the gossips that carry a load, one that redirects the fewest asks from uniform gossip.
-
-    Minimises ``sum rate_u |q_ui - k_u / d_u|``, again a linear program.
-
-    Parameters
-    ----------
-    program : Program
-    scale : float
-        A scale that some gossip carries.
-
-    Returns
-    -------
-    ndarray, shape (n_links,)
-    """
-    from scipy import sparse
-
-    p, n_links = program, program.source.size
-    rates, uniform = p.rates_at(scale), p.uniform()
-    askers, row = np.unique(p.source, return_inverse=True)
-    columns, weight = np.arange(n_links), rates[p.source] / rates.max()
-    work = p.work * rates[p.source] / p.speed[p.target]
-    loads = sparse.coo_array((work, (p.target, columns)), shape=(rates.size, n_links))
-    asks = sparse.coo_array((np.ones(n_links), (row, columns)), shape=(askers.size, n_links))
-    found = _linprog(
-        cost=np.append(weight, weight),
-        upper_rows=sparse.hstack([loads, -loads]),
-        upper=1 + _ROUNDING - p.load(rates, uniform),
-        equal_rows=sparse.hstack([asks, -asks]),
-        equal=np.zeros(askers.size),
-        limits=np.column_stack((np.zeros(2 * n_links), np.append(1 - uniform, (uniform - p.least).clip(0)))),
-    )
-    return _tidy(p, np.where(rates[p.source] > 0, uniform + found.x[:n_links] - found.x[n_links:], uniform))
-
-
-def _linprog(
+def linear_program(
     *, cost: FloatArray, upper_rows: Any, upper: FloatArray, equal_rows: Any, equal: FloatArray, limits: FloatArray
 ) -> Any:
+    """HiGHS, with dual values: minimise ``cost @ x`` with ``upper_rows @ x <= upper``, ``equal_rows @ x = equal``, limits.
+
+    Raises
+    ------
+    InfeasiblePlanError
+        When nothing meets all conditions, which only those who do not grow can bring about.
+    """
     from scipy import optimize
 
     linprog: Any = optimize.linprog
@@ -253,19 +231,19 @@ def _linprog(
         options=_OPTIONS,
     )
     if found.status == 2:
-        raise InfeasiblePlanError(("whatever the gossip, users outside --direction overload a device by themselves",))
+        raise InfeasiblePlanError(("whatever the gossip, the users who do not grow overload a device by themselves",))
     if found.status != 0:
         raise RuntimeError(f"the linear program was not solved: {found.message}")
     return found
 
 
-def _tidy(program: Program, inclusion: FloatArray) -> FloatArray:
+def tidy(program: Program, inclusion: FloatArray) -> FloatArray:
     """Probabilities without the solver's rounding: at their limits where they are near, and each user's sum exactly k."""
     p, least = program, program.least
     q = np.clip(inclusion, least, 1.0)
     uniform = p.uniform()
     for level in (uniform, least, 1.0):
-        q = np.where(np.abs(q - level) < 10 * _ROUNDING, level, q)
+        q = np.where(np.abs(q - level) < 10 * ROUNDING, level, q)
     n = p.rates.size
     for _ in range(2):
         missing = p.k - np.bincount(p.source, q, n)

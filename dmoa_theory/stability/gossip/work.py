@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import ROUND_DOWN, Decimal, localcontext
 
 import numpy as np
 
@@ -27,6 +28,12 @@ def work_of_groups(system: System) -> Iterator[tuple[FloatArray, IntArray]]:
         mean = np.broadcast_to(system.service.for_k(group_k).mean, (system.n_devices, len(Stage)))
         work = mean[:, Stage.FIRST] + (group_M - 1) * mean[:, Stage.LATER]
         yield work, np.flatnonzero((runs == (group_M, group_k)).all(axis=1))
+
+
+def _rounded_down(share: float) -> str:
+    """Six digits of a share, never more than it: what is printed as the largest has to be accepted."""
+    with localcontext(prec=6, rounding=ROUND_DOWN):
+        return f"{+Decimal(share):g}"
 
 
 def capacity_program(system: System, growth: FloatArray | None, least: float) -> Program:
@@ -65,10 +72,8 @@ def capacity_program(system: System, growth: FloatArray | None, least: float) ->
     tight = np.divide(k, network.out_degree, out=np.ones(n), where=(k > 0) & speaks)
     if least > tight.min():
         u = int(tight.argmin())
-        allowed = (
-            f"at most {tight[u]:.6g}: device {network.name(u)} asks {k[u]} of its {network.out_degree[u]} neighbours in a layer"
-        )
-        raise InputError("min_inclusion", least, allowed)
+        who = f"device {network.name(u)} asks {k[u]} of its {network.out_degree[u]} neighbours in a layer"
+        raise InputError("min_inclusion", least, f"at most {_rounded_down(float(tight[u]))}: {who}")
     return Program(
         rates=system.rates,
         growth=growth,

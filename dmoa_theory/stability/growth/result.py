@@ -93,7 +93,10 @@ class Overload(Result):
 
     @property
     def time_to_full(self) -> FloatArray:
-        """Seconds from empty until each device is full: of jobs (``buffer``) or of bytes; infinite where it never is."""
+        """Seconds from empty until each device is full: of jobs (``buffer``) or of bytes; infinite where it never is.
+
+        0 where the memory does not hold even an idle device (:attr:`too_small`).
+        """
         if self.buffer is not None:
             room, growth = np.full(self.growth_rate.size, float(self.buffer)), self.growth_rate
         else:
@@ -102,6 +105,13 @@ class Overload(Result):
             room, growth = np.maximum(self.memory_left, 0.0), self.memory_growth
         never = np.where(room > 0, np.inf, 0.0)
         return np.asarray(np.divide(room, growth, out=never, where=(growth > 0) & (room > 0)))
+
+    @property
+    def too_small(self) -> BoolArray:
+        """Devices whose memory does not hold even the weights and the largest cache; shape (n,). None of them with a buffer."""
+        if self.buffer is not None or self.memory_left is None:
+            return np.zeros(self.growth_rate.size, dtype=bool)
+        return np.asarray(self.memory_left <= 0)
 
     @property
     def mean_latency(self) -> float:
@@ -121,10 +131,12 @@ class Overload(Result):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why figures are null, one sentence each."""
+        """Why figures are null, or 0 without any time having passed, one sentence each."""
         found = []
         if not self.growing.all() and np.isinf(self.time_to_full).any():
             found.append("time_to_full is null where nothing grows in proportion to the time")
+        if self.too_small.any():
+            found.append("time_to_full is 0 where the memory does not hold even the weights and the largest cache")
         if np.isinf(self.latency_growth).any():
             found.append("latency_growth is null where it is larger than any number that is kept")
         if (self.system.rates == 0).any():
@@ -163,7 +175,7 @@ class Overload(Result):
         order = np.arange(n)
         if n > _SHOWN:
             order = np.lexsort((-self.effective, -self.growth_rate))[:_SHOWN]
-        name, full = self.system.network.name, self.time_to_full
+        name, full, small = self.system.network.name, self.time_to_full, self.too_small
         seconds, unit = rate_unit(float(self.growth_rate.max()) or 1.0)
         rows = tuple(
             (
@@ -171,7 +183,7 @@ class Overload(Result):
                 show_share(self.nominal[d]),
                 show_share(self.effective[d]),
                 show_number(seconds * self.growth_rate[d]),
-                show_seconds(full[d]) if np.isfinite(full[d]) else "never",
+                "does not fit" if small[d] else show_seconds(full[d]) if np.isfinite(full[d]) else "never",
                 "overloaded" if self.growing[d] else "relieved" if self.nominal[d] > 1 else "",
             )
             for d in order.tolist()
@@ -179,7 +191,7 @@ class Overload(Result):
         left_out = f" ({_SHOWN} of {n} devices)" if n > _SHOWN else ""
         count = int(self.growing.sum())
         state = "no queue grows" if count == 0 else "1 queue grows" if count == 1 else f"{count} queues grow"
-        filled = "full" if self.buffer is None else f"{self.buffer:,} jobs after"
+        filled = "memory full after" if self.buffer is None else f"{self.buffer:,} jobs after"
         heads = ("device", "nominal load", "effective load", f"jobs gained per {unit}", filled, "")
         return Table(f"{state} with {self.system.moa.label}{left_out} (fluid limit)", heads, rows)
 

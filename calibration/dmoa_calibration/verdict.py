@@ -1,0 +1,55 @@
+"""How far to trust a fit, in words that a report can print."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dmoa_theory.model.profile import ServiceFit
+
+__all__ = ["DRIFTED_ABOVE", "verdict"]
+
+#: Change of speed during a run, up or down, that is worth a word.
+DRIFTED_ABOVE = 0.05
+
+
+def verdict(
+    fit: ServiceFit, *, contended: bool = False, watched: bool = True, drifted: float | None = 0.0, lacking: Sequence[str] = ()
+) -> str:
+    """Say how good a fit is, between which lengths, and what stands in the way of trusting it.
+
+    Parameters
+    ----------
+    fit : ServiceFit
+    contended : bool
+        Whether other work kept the processor busy.
+    watched : bool
+        Whether anything could have shown that.
+    drifted : float or None
+        Relative change of speed during the run; None where the order is not known.
+    lacking : sequence of str
+        What the measurement could not say.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fit = ServiceFit(c0=0.1, c1=0.01, c2=0.0, d0=0.2, d1=0.0, cov=np.zeros((5, 5)), p_range=(32, 1024), o_range=(8, 64),
+    ...                  median_rel_err=0.01, max_rel_err=0.02, loo_median_rel_err=0.015, clock="wall")
+    >>> verdict(fit)
+    'good to 2 % between 32 and 1024 prompt tokens and 8 to 64 output tokens; do not use beyond'
+    """
+    percent = max(1, math.ceil(100 * fit.loo_median_rel_err - 1e-9))
+    words = [
+        f"good to {percent} % between {fit.p_range[0]} and {fit.p_range[1]} prompt tokens"
+        f" and {fit.o_range[0]} to {fit.o_range[1]} output tokens; do not use beyond"
+    ]
+    if contended and fit.clock == "cpu":
+        words.append("the machine was busy, so CPU seconds were fitted: the times hold for a core of its own")
+    elif contended:
+        words.append("the machine was busy: measure again when it is quiet")
+    if not watched:
+        words.append("nothing here shows whether other work kept the machine busy")
+    if drifted is not None and abs(drifted) > DRIFTED_ABOVE:
+        change = "slower" if drifted > 0 else "faster"
+        words.append(f"the machine became {100 * abs(drifted):.0f} % {change} during the run: measure again when it is quiet")
+    return "; ".join([*words, *lacking])

@@ -1,0 +1,351 @@
+"""Pictures of failure: loads after every single loss, latency before and after a loss, central against distributed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import LogLocator, NullLocator
+
+from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
+from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, VERMILION, house_style, new_axes
+from dmoa_theory.plots.text import axes_size, halo, heading, panel_message, rows_that_fit, shorten, text_width
+from dmoa_theory.quantities import rate_unit, show_number, show_share, time_unit
+from dmoa_theory.stability.loads import utilisation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from dmoa_theory.model.checks import FloatArray, IntArray
+    from dmoa_theory.whatif.central import CentralComparison
+    from dmoa_theory.whatif.effect import LossEffect
+    from dmoa_theory.whatif.single_losses import SingleLosses
+
+__all__ = ["plot_central", "plot_loss", "plot_single_losses"]
+
+_MOST_ROWS, _MOST_COLUMNS, _MOST_NUMBERS = 30, 30, 12
+_DASHES = (0, (5, 2.5))
+# white to blue: lightness alone carries the value
+_COLOURS = LinearSegmentedColormap.from_list("load", ["#FFFFFF", "#9CC9E6", BLUE, "#003B5C"])
+
+
+def plot_single_losses(result: SingleLosses, *, ax: Axes | None = None) -> Axes:
+    """Draw the N-1 heat map: a row a loss, a column a device, and beside each row the load that it leaves room for.
+
+    Of more than 30 losses the worst are drawn, and of more than 30 devices those that become busiest; the last column then
+    stands for the busiest of the others. The top row is the system with nothing lost.
+
+    Parameters
+    ----------
+    result : SingleLosses
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from dmoa_theory import System
+    >>> from dmoa_theory.whatif.single_losses import single_losses
+    >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=1)
+    >>> plot_single_losses(single_losses(triangle)).get_ylabel()
+    'lost'
+    """
+    with house_style():
+        total, n = len(result.label), result.system.n_devices
+        columns = min(n, _MOST_COLUMNS) + (n > _MOST_COLUMNS)
+        names = [shorten(result.system.network.name(d)) for d in range(n)]
+        wide = max(2.4 + max(text_width(shorten(label, 26), 8.5) for label in result.label) / 72 + 0.3 * columns, 5.6)
+        if columns <= _MOST_NUMBERS:
+            wide = max(wide, 3.0 + 0.55 * columns)
+        axes = ax if ax is not None else new_axes(min(wide, 13.0), 2.9 + 0.24 * max(min(total, _MOST_ROWS), 5))
+        room = rows_that_fit(axes, _MOST_ROWS)
+        rows = np.arange(total) if total <= room else result.order()[:room]
+        load = np.vstack((utilisation(result.system), result.utilisation_after(rows)))
+        shown, rest = _columns(load)
+        cells = load[:, shown]
+        if rest.size:
+            cells = np.column_stack((cells, np.nanmax(load[:, rest], axis=1)))
+        pin_ticks(axes)
+        _cells(axes, cells)
+        labels = [shorten(result.label[row], 26) for row in rows.tolist()]
+        axes.set_yticks(np.arange(cells.shape[0]), ["nothing", *labels], parse_math=False)
+        axes.set_xticks(
+            np.arange(cells.shape[1]),
+            [*(names[d] for d in shown.tolist()), *(["busiest other"] if rest.size else [])],
+            rotation=45 if max(map(len, names)) > 4 or rest.size else 0,
+            ha="right" if max(map(len, names)) > 4 or rest.size else "center",
+            rotation_mode="anchor",
+            parse_math=False,
+        )
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        _margin(axes, np.concatenate(([1 / load[0].max()], result.critical_scale[rows])))
+        few = total <= room
+        title = "N-1: how busy every device is after a loss" if few else f"N-1: the {room} worst of {total:,} single losses"
+        verdict = "N-1 secure" if result.secure else "not N-1 secure"
+        room_for = f"any loss is survived below {show_number(result.secure_scale)} times the load"
+        heading(axes, title, f"{result.system.moa.label}; {verdict}: {room_for}")
+        axes.set_ylabel("lost")
+        axes.set_xlabel("device that is left" if not rest.size else f"device that is left: {shown.size} of {n:,}, the busiest")
+        _bar(axes)
+        return axes
+
+
+def _columns(load: FloatArray) -> tuple[IntArray, IntArray]:
+    """The devices that get a column, and the others: of many those that are busiest after some loss."""
+    n = load.shape[1]
+    if n <= _MOST_COLUMNS:
+        return np.arange(n), np.empty(0, dtype=np.int64)
+    order = np.argsort(-np.nanmax(load, axis=0), kind="stable")
+    return np.sort(order[:_MOST_COLUMNS]), order[_MOST_COLUMNS:]
+
+
+def _cells(axes: Axes, cells: FloatArray) -> None:
+    """Colours, marks of what is overloaded or lost, and numbers where there is room for them."""
+    height, width = cells.shape
+    axes.imshow(np.clip(cells, 0, 1), cmap=_COLOURS, norm=Normalize(0, 1), aspect="auto", interpolation="nearest")
+    for row, column in np.argwhere(np.isnan(cells) | (cells >= 1)).tolist():
+        over = cells[row, column] >= 1
+        face, line = (VERMILION, "white") if over else (PALE, GREY)
+        axes.add_patch(
+            Rectangle(
+                (column - 0.5, row - 0.5), 1, 1, facecolor=face, edgecolor=line, hatch=None if over else "////", linewidth=0
+            )
+        )
+    for edge in range(1, width):
+        axes.axvline(edge - 0.5, color="white", linewidth=0.8)
+    for edge in range(1, height):
+        axes.axhline(edge - 0.5, color="white", linewidth=0.8 if edge > 1 else 4.0)
+    if width <= _MOST_NUMBERS:
+        for row, column in np.argwhere(~np.isnan(cells)).tolist():
+            value = float(cells[row, column])
+            colour = "white" if value > 0.6 else INK
+            weight = "bold" if value >= 1 else "normal"
+            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=colour, fontweight=weight)
+    elif (cells >= 1).any():
+        for row, column in np.argwhere(cells >= 1).tolist():
+            axes.text(column, row, "×", ha="center", va="center", fontsize=8, color="white", fontweight="bold")
+
+
+def _margin(axes: Axes, scale: FloatArray) -> None:
+    """The load that each row leaves room for, in a column of text to the right."""
+    for row, value in enumerate(scale.tolist()):
+        text = "any" if not np.isfinite(value) else show_number(value)
+        axes.annotate(
+            text,
+            (1, row),
+            xytext=(30, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=8,
+            color=VERMILION if value <= 1 else INK,
+            fontweight="bold" if value <= 1 else "normal",
+        )
+    axes.annotate(
+        "times\nthe load",
+        (1, 0),
+        xytext=(30, -5),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=7,
+        color=GREY,
+    )
+
+
+def _bar(axes: Axes) -> None:
+    figure = axes.figure
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 100), _COLOURS),
+        ax=axes,
+        fraction=0.035,
+        pad=min(0.11, 44 / axes_size(axes)[0]),
+        shrink=0.7,
+        aspect=18,
+    )
+    bar.set_label("utilisation (%)")
+    bar.outline.set_visible(False)
+    handles: list[Artist] = [
+        Patch(facecolor=VERMILION, label="overloaded"),
+        Patch(facecolor=PALE, edgecolor=GREY, hatch="////", linewidth=0, label="lost"),
+    ]
+    bar.ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.6, -0.06), fontsize=7.5)
+
+
+def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
+    """Draw every user's mean latency before and after a loss; of many users those hit hardest.
+
+    Parameters
+    ----------
+    effect : LossEffect
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from dmoa_theory import System
+    >>> from dmoa_theory.whatif.effect import loss_effect
+    >>> from dmoa_theory.whatif.loss import lose
+    >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=1)
+    >>> plot_loss(loss_effect(lose(triangle, [0]))).get_xlabel()
+    'mean time from prompt to answer (s)'
+    """
+    with house_style():
+        before, after = effect.user_latency("mean")
+        users = np.flatnonzero(effect.loss.before.rates > 0)
+        axes = ax if ax is not None else new_axes(6.6, 2.2 + 0.28 * max(min(users.size, _MOST_ROWS), 3))
+        room = rows_that_fit(axes, _MOST_ROWS)
+        some = ""
+        if users.size > room:
+            grown = np.where(np.isnan(after), np.inf, after / before)[users]
+            some = f"; the {room} hit hardest of {users.size:,} users"
+            users = np.sort(users[np.argsort(-grown, kind="stable")[:room]])
+        pin_ticks(axes)
+        known = np.concatenate((before[users], after[users]))
+        known = known[np.isfinite(known)]
+        name = effect.loss.before.network.name
+        if not known.size:
+            panel_message(axes, "every latency is unbounded, before and after")
+            return axes
+        seconds, unit = time_unit(float(np.median(known)))
+        right = 1.18 * float(known.max()) / seconds
+        for row, u in enumerate(users.tolist()):
+            start = before[u] / seconds if np.isfinite(before[u]) else None
+            if start is not None:
+                axes.plot(start, row, "o", color="white", markeredgecolor=GREY, markeredgewidth=1.4, zorder=3)
+            if np.isnan(after[u]):
+                axes.annotate(
+                    "cut off",
+                    (start or 0, row),
+                    xytext=(8, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=8,
+                    color=VERMILION,
+                )
+                continue
+            end = after[u] / seconds if np.isfinite(after[u]) else right
+            axes.plot(
+                [end if start is None else start, end], [row, row], color=PALE, linewidth=2.4, zorder=1, solid_capstyle="butt"
+            )
+            if np.isfinite(after[u]):
+                axes.plot(end, row, "o", color=BLUE, zorder=4)
+            else:
+                axes.plot(0.985 * end, row, ">", color=VERMILION, zorder=4)
+        axes.set_xlim(0, right)
+        axes.set_ylim(max(users.size, 3) - 0.4, -0.6)
+        axes.set_yticks(np.arange(users.size), [shorten(name(u)) for u in users.tolist()], parse_math=False)
+        axes.tick_params(axis="y", length=0)
+        linear_scale(axes.xaxis)
+        grid_lines(axes.xaxis)
+        axes.set_xlabel(f"mean time from prompt to answer ({unit})")
+        axes.set_ylabel("user")
+        left = (
+            "nobody is left" if effect.busiest is None else f"busiest then {name(effect.busiest)}, at {show_share(effect.load)}"
+        )
+        heading(axes, f"Without {shorten(effect.loss.label, 60)}", f"{effect.loss.before.moa.label}; {left}{some}")
+        handles: list[Artist] = [
+            Line2D(
+                [], [], marker="o", color="white", markeredgecolor=GREY, markeredgewidth=1.4, linestyle="none", label="before"
+            ),
+            Line2D([], [], marker="o", color=BLUE, linestyle="none", label="after"),
+        ]
+        if np.isinf(after[users]).any():
+            handles.append(Line2D([], [], marker=">", color=VERMILION, linestyle="none", label="after: grows without bound"))
+        legend_below(axes, handles)
+        return axes
+
+
+def plot_central(result: CentralComparison, *, ax: Axes | None = None, points: int = 24) -> Axes:
+    """Draw mean and p95 latency over the total load, of the network and of central servers of the same compute.
+
+    Parameters
+    ----------
+    result : CentralComparison
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+    points : int
+        Loads up to each one's limit, each a latency estimate of the network.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from dmoa_theory import System
+    >>> from dmoa_theory.whatif.central import against_central
+    >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=1)
+    >>> plot_central(against_central(triangle), points=5).get_xlabel()
+    'prompts of all users (per minute)'
+    """
+    with house_style():
+        axes = ax if ax is not None else new_axes(6.8, 4.6)
+        pin_ticks(axes)
+        curves = result.over_load(points)
+        per, unit = rate_unit(float(curves.rate.max()))
+        finite = curves.mean[np.isfinite(curves.mean)]
+        seconds, symbol = time_unit(float(np.median(finite)))
+        labels = [f"{result.system.n_devices:,} devices", *(f"centre: {central.label}" for central in result.centrals)]
+        limits = [result.largest_rate, *(central.pool.capacity for central in result.centrals)]
+        colours = [BLUE, ORANGE, GREEN, PURPLE, VERMILION]
+        handles: list[Artist] = []
+        for line, (label, limit) in enumerate(zip(labels, limits, strict=True)):
+            colour = colours[line % len(colours)]
+            for values, style in ((curves.mean[line], "-"), (curves.p95[line], _DASHES)):
+                there = np.isfinite(values)
+                axes.plot(
+                    per * curves.rate[there], values[there] / seconds, color=colour, linestyle=style, linewidth=1.8, zorder=3
+                )
+            axes.axvline(per * limit, color=colour, linewidth=1.0, linestyle=(0, (1, 2)), zorder=1)
+            handles.append(Line2D([], [], color=colour, linewidth=2.4, label=label))
+        now = float(result.system.rates.sum())
+        top = 1.03 * per * max(limits)
+        axes.set_xlim(0, max(top, 1.05 * per * now))
+        axes.axvline(per * now, color=INK, linewidth=1.0, zorder=2)
+        axes.set_yscale("log")
+        axes.set_ylim(0.7 * float(finite.min()) / seconds, 12 * float(np.median(finite)) / seconds)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda value, _place: f"{value:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+        linear_scale(axes.xaxis)
+        grid_lines(axes.yaxis)
+        axes.annotate(
+            "now",
+            (per * now, 1),
+            xytext=(3, -3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            fontsize=8,
+            path_effects=halo(3),
+            zorder=5,
+        )
+        handles += [
+            Line2D([], [], color=INK, linewidth=1.6, label="mean"),
+            Line2D([], [], color=INK, linewidth=1.6, linestyle=_DASHES, label="95th percentile"),
+            Line2D([], [], color=INK, linewidth=1.0, linestyle=(0, (1, 2)), label="largest load"),
+        ]
+        work = "the centre runs one inference a prompt" if result.bare else "the same inferences"
+        compute = "equal compute" if result.speed == 1 else f"a centre of {show_number(result.speed)} times the compute"
+        heading(axes, "Distributed, and one central server", f"{result.system.moa.label}; {work} on {compute}; approximation")
+        axes.set_xlabel(f"prompts of all users (per {unit})")
+        axes.set_ylabel(f"time from prompt to answer ({symbol})")
+        legend_below(axes, handles)
+        return axes
