@@ -257,6 +257,8 @@ def _singles_lines(result: SingleLosses) -> Iterator[str]:
         yield "NOT N-1 secure, though no single loss leaves a device with more work than it can do."
     yield f"Worst single loss: {result.label[worst]}; then {then} is busiest, at {show_share(float(result.load[worst]))}."
     yield f"Every single loss is survived up to {show_number(scale)} times this load."
+    if any(map(math.isfinite, result.mean_after.tolist())):
+        yield "In brackets: against the mean latency of the same users before."
     hit = int(result.cut_off_share.argmax())
     if result.cut_off_share[hit] > 0:
         yield (

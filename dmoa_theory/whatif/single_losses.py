@@ -172,7 +172,7 @@ class SingleLosses(Result):
         )
         left_out = f" ({_SHOWN} worst of {len(self.label)} losses)" if len(self.label) > _SHOWN else ""
         verdict = "N-1 secure" if self.secure else "NOT N-1 secure"
-        heads = ("lost", "then busiest", "at", "carries ×", "cut off", "short of k", "mean latency (same users before)", "")
+        heads = ("lost", "then busiest", "at", "carries ×", "cut off", "short of k", "mean latency", "")
         return Table(f"{verdict}: every single loss with {self.system.moa.label}{left_out}", heads, (nothing, *rows))
 
     def records(self) -> list[dict[str, Any]]:
