@@ -13,7 +13,15 @@ from typing import Any
 from dmoa_calibration.backends import Backend, ChoosesPrompts, open_backend
 from dmoa_calibration.hardware import describe_hardware
 from dmoa_calibration.judge import head, judged
-from dmoa_calibration.measure import LONGEST_PROMPT, Design, Progress, default_prompt_tokens, measure
+from dmoa_calibration.measure import (
+    LONGEST_PROMPT,
+    Design,
+    Progress,
+    default_prompt_tokens,
+    described,
+    measure,
+    reason,
+)
 from dmoa_calibration.memory import Memory, measured_kv_bytes_per_token
 from dmoa_calibration.samples import Journal, Sample, journal_path
 from dmoa_theory.errors import CalibrationError, DmoaError, InputError, ProfileError
@@ -119,7 +127,7 @@ def calibrate(
             seed=seed,
         )
         try:
-            about = backend.describe()
+            about = described(backend)
             hardware = describe_hardware() | about.pop("hardware", {})
             design = _design(backend, about["runtime"]["n_ctx"], prompt_tokens, outputs, repeats, seed)
             done = journal.begin(_identity(about, hardware, design), resume=resume)
@@ -201,5 +209,6 @@ def _memory(backend: Backend, design: Design) -> Memory:
     except (DmoaError, MemoryError):
         raise
     except Exception as error:  # as little to be foreseen as what goes wrong in an inference
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise CalibrationError(f"the engine could not say what memory it needs: {reason}; the samples are kept") from error
+        raise CalibrationError(
+            f"the engine could not say what memory it needs: {reason(error)}; the samples are kept"
+        ) from error

@@ -12,7 +12,7 @@ import numpy as np
 from dmoa_calibration.backends import Backend, Timing
 from dmoa_calibration.fit import CONTENDED_BELOW, cpu_wall_ratios
 from dmoa_calibration.hardware import describe_hardware
-from dmoa_calibration.measure import Progress, infer
+from dmoa_calibration.measure import Progress, described, infer
 from dmoa_theory import __version__
 from dmoa_theory.errors import CalibrationError
 from dmoa_theory.model.profile import Profile
@@ -178,7 +178,7 @@ def _cells(p_range: Sequence[int], o_range: Sequence[int]) -> Iterator[tuple[int
 
 
 def _differences(profile: Profile, backend: Backend) -> Iterator[str]:
-    about = backend.describe()
+    about = described(backend)
     here = {**about, "hardware": describe_hardware() | about.get("hardware", {})}
     for part, key, word in (
         ("hardware", "cpu_model", "processor"),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from dmoa_calibration.fit import CONTENDED_BELOW, check_design, leave_one_cell_o
 from dmoa_calibration.samples import Journal, Sample
 from dmoa_theory.errors import CalibrationError, DmoaError, InputError
 
-__all__ = ["LONGEST_PROMPT", "Design", "Progress", "default_prompt_tokens", "infer", "measure"]
+__all__ = ["LONGEST_PROMPT", "Design", "Progress", "default_prompt_tokens", "described", "infer", "measure", "reason"]
 
 Progress = Callable[[int, int, str], None]
 """Called as ``progress(done, total, message)`` after each sample."""
@@ -186,6 +187,22 @@ def measure(
     return samples, f"all {design.repeats} repeats measured"
 
 
+def described(backend: Backend) -> dict[str, dict[str, Any]]:
+    """What the engine says of itself.
+
+    Raises
+    ------
+    CalibrationError
+        In one line, whatever the engine raised.
+    """
+    try:
+        return backend.describe()
+    except (DmoaError, MemoryError):
+        raise
+    except Exception as error:  # as little to be foreseen as what goes wrong in an inference
+        raise CalibrationError(f"the engine could not say what it is: {reason(error)}") from error
+
+
 def infer(backend: Backend, prompt_tokens: int, output_tokens: int) -> Timing:
     """Time one inference, and believe the engine nothing that can be checked.
 
@@ -200,8 +217,7 @@ def infer(backend: Backend, prompt_tokens: int, output_tokens: int) -> Timing:
     except (DmoaError, MemoryError):
         raise
     except Exception as error:  # engines fail in many ways, and the samples before are kept in every one of them
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise CalibrationError(f"the engine failed on {asked}: {reason}; the samples before are kept") from error
+        raise CalibrationError(f"the engine failed on {asked}: {reason(error)}; the samples before are kept") from error
     if (timing.prompt_tokens, timing.output_tokens) != (prompt_tokens, output_tokens):
         made = f"{timing.output_tokens} after {timing.prompt_tokens}"
         raise CalibrationError(f"the engine was asked for {asked} and timed {made}: its times cannot be used")
@@ -217,6 +233,11 @@ def infer(backend: Backend, prompt_tokens: int, output_tokens: int) -> Timing:
         if cpu is not None and not (math.isfinite(cpu) and cpu >= 0):
             raise CalibrationError(f"the engine reports {cpu:g} CPU seconds of {name} for {asked}: its times cannot be used")
     return timing
+
+
+def reason(error: Exception) -> str:
+    """What a foreign exception says, on one line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
 def _time_left(design: Design, keys: set[tuple[int, int, int]], cost: dict[Cell, float], budget: float) -> float:

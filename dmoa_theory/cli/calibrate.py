@@ -48,8 +48,15 @@ def calibrate(
     prompt_tokens: Annotated[str | None, Parameter(help='Prompt lengths to measure, such as "32,256,1024".')] = None,
     output_tokens: Annotated[str | None, Parameter(help='Answer lengths to measure, such as "8,64".')] = None,
     repeats: Annotated[int, Parameter(help="Samples of each pair of lengths, at most.")] = 3,
-    threads: Annotated[int, Parameter(help="Threads of the engine; only with one is a busy machine noticed.")] = 1,
-    dtype: Annotated[str | None, Parameter(help="Number type of the weights; default the model's own.")] = None,
+    threads: Annotated[
+        int | None,
+        Parameter(
+            help="Threads of the engine; default 1, with --check the profile's. Only with one is a busy machine noticed."
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None, Parameter(help="Number type of the weights; default the model's own (with --check the profile's).")
+    ] = None,
     timeout: Annotated[float, Parameter(help="Seconds that one inference may take (llama_cpp, openai_http).")] = 300.0,
     seed: Annotated[int, Parameter(help="Of order, prompts and random weights.")] = 0,
     resume: Annotated[bool, Parameter(negative="", help="Go on with an interrupted run.")] = False,
@@ -78,6 +85,7 @@ def calibrate(
         return _check(profile, backend, engine, 20.0 if budget is None else budget, json)
     if model is None and synthetic is None and backend != "openai_http":
         raise InputError("--model", InputError.MISSING, "a model folder, or --synthetic NAME for a shape with random weights")
+    engine["n_threads"] = 1 if threads is None else threads
     with _progress() as advance:
         measured = measure(
             backend or "transformers",
@@ -128,6 +136,11 @@ def _check(path: Path, backend: str | None, engine: dict[str, Any], budget: floa
         if not existing.random_weights:
             raise InputError("--model", InputError.MISSING, f"the model that {path} was measured with")
         engine = engine | {"synthetic": existing.name}
+    runtime = existing.document["runtime"]
+    if engine["n_threads"] is None:
+        engine = engine | {"n_threads": runtime["n_threads"] or 1}
+    if engine["dtype"] is None and backend == existing.backend == "transformers":  # elsewhere the model's file says it
+        engine = engine | {"dtype": runtime["dtype"]}
     with _progress() as advance:
         opened = open_backend(backend, **engine, n_ctx=existing.fit.p_range[1] + existing.fit.o_range[1])
         try:

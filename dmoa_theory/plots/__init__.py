@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dmoa_theory.plots.network import plot_network
     from dmoa_theory.plots.overload import plot_growth, plot_loads
     from dmoa_theory.plots.overview import plot_plan
+    from dmoa_theory.plots.profile import plot_clocks, plot_profile, plot_residuals, plot_times
     from dmoa_theory.plots.region import plot_section, plot_utilisation
     from dmoa_theory.plots.simulation import plot_latency_distribution, plot_queue_lengths
     from dmoa_theory.plots.style import house_style, save
@@ -27,6 +28,7 @@ __all__ = [
     "plot_capacity",
     "plot_central",
     "plot_choice",
+    "plot_clocks",
     "plot_critical_curves",
     "plot_error_over_load",
     "plot_gossip",
@@ -39,12 +41,15 @@ __all__ = [
     "plot_network",
     "plot_over_load",
     "plot_plan",
+    "plot_profile",
     "plot_queue_lengths",
     "plot_rate_by_k",
     "plot_rate_by_size",
     "plot_relief",
+    "plot_residuals",
     "plot_section",
     "plot_single_losses",
+    "plot_times",
     "plot_trajectories",
     "plot_utilisation",
     "save",
@@ -56,6 +61,7 @@ _HOME = {
     "plot_capacity": "capacity",
     "plot_central": "whatif",
     "plot_choice": "choice",
+    "plot_clocks": "profile",
     "plot_critical_curves": "critical_rates",
     "plot_error_over_load": "comparison",
     "plot_gossip": "capacity",
@@ -68,12 +74,15 @@ _HOME = {
     "plot_network": "network",
     "plot_over_load": "comparison",
     "plot_plan": "overview",
+    "plot_profile": "profile",
     "plot_queue_lengths": "simulation",
     "plot_rate_by_k": "critical_rates",
     "plot_rate_by_size": "critical_rates",
     "plot_relief": "capacity",
+    "plot_residuals": "profile",
     "plot_section": "region",
     "plot_single_losses": "whatif",
+    "plot_times": "profile",
     "plot_trajectories": "trajectories",
     "plot_utilisation": "region",
     "save": "style",

@@ -13,6 +13,7 @@ from dmoa_calibration.calibrate import calibrate
 from dmoa_calibration.check import check_profile
 from dmoa_calibration.importers import import_profile
 from dmoa_calibration.merge import merge_profiles
+from dmoa_theory.cli.calibrate import calibrate as check_from_the_command_line
 from dmoa_theory.errors import CalibrationError, InputError, ProfileError
 from dmoa_theory.model.profile import read_profile, write_profile
 from tests.calibration.test_importers import LLAMA, saved
@@ -189,3 +190,20 @@ def test_a_merged_drift_is_that_between_the_runs(tmp_path, engine):
     assert merged.document["quality"]["drift"] == pytest.approx(0.2, rel=1e-3)
     assert "became 20 % slower during the run" in merged.document["quality"]["verdict"]
     assert np.isfinite(merged.fit.cov).all()
+
+
+def test_a_check_runs_the_engine_as_the_profile_was_measured(tmp_path, profile, engine, clock, monkeypatch):
+    asked = {}
+
+    def opened(name, **options):
+        asked.update(options)
+        return engine
+
+    path = tmp_path / "known.json"
+    document = profile.document | {"runtime": profile.document["runtime"] | {"backend": "transformers", "n_threads": 2}}
+    write_profile(path, document)
+    monkeypatch.setattr("dmoa_calibration.backends.open_backend", opened)
+    assert check_from_the_command_line(profile=path, check=True, budget=60.0) == 0
+    assert (asked["n_threads"], asked["dtype"]) == (2, document["runtime"]["dtype"])
+    check_from_the_command_line(profile=path, check=True, budget=60.0, threads=1, dtype="float16")
+    assert (asked["n_threads"], asked["dtype"]) == (1, "float16")
