@@ -38,14 +38,18 @@ def rate_unit(per_second: float) -> tuple[float, str]:
 def time_unit(seconds: float) -> tuple[float, str]:
     """Seconds of the unit for a duration, and its symbol: milliseconds below one second, hours from ten thousand seconds.
 
-    Scenario files speak of seconds, so most figures stay in the unit of their limits.
+    Scenario files speak of seconds, so most figures stay in the unit of their limits. Days follow after a hundred hours and
+    years after a thousand days.
 
     Examples
     --------
-    >>> time_unit(41.0), time_unit(18000.0)
-    ((1.0, 's'), (3600.0, 'h'))
+    >>> time_unit(41.0), time_unit(18000.0), time_unit(1e6)
+    ((1.0, 's'), (3600.0, 'h'), (86400.0, 'days'))
     """
-    return (1e-3, "ms") if seconds < 1 else (1.0, "s") if seconds < 1e4 else (3600.0, "h")
+    for below, size, unit in ((1.0, 1e-3, "ms"), (1e4, 1.0, "s"), (3.6e5, 3600.0, "h"), (8.64e7, 86400.0, "days")):
+        if seconds < below:
+            return size, unit
+    return 86400 * 365.25, "years"
 
 
 def show_rate(per_second: float) -> str:

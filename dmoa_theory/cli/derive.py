@@ -142,13 +142,10 @@ def _of_family(family: str, devices: list[str]) -> tuple[Pattern, list[int]]:
 def _of_system(system: System, devices: list[str]) -> tuple[Pattern, list[int]]:
     from dmoa_theory.symbolic.graphs import system_pattern
 
-    n, links = system.n_devices, system.network.n_links
-    place = {str(u): u for u in range(n)} | {system.network.name(u): u for u in range(n)}
-    wrong = [name for name in devices if name not in place]
-    if wrong:
-        raise InputError("--device", wrong[0], f"a device by name, or by number from 0 to {n - 1}")
+    links = system.network.n_links
+    places = [system.network.position(name, field="--device") for name in devices]
     if links > MOST_LINKS:
         raise InputError("network", f"{links} links", f"at most {MOST_LINKS} to be written in symbols")
     if links > MOST_LINKS_AT_ONCE and not devices:
         raise InputError("--device", InputError.MISSING, f"needed for a network of {links} links: name the devices to derive")
-    return system_pattern(system), [place[name] for name in devices]
+    return system_pattern(system), places

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,7 +16,7 @@ from dmoa_theory.errors import InputError
 if TYPE_CHECKING:
     from dmoa_theory.model.system import System
 
-__all__ = ["WHOLE", "Options"]
+__all__ = ["WHOLE", "Options", "only_beside"]
 
 
 def _whole_number(_kind: type, tokens: Sequence[Token]) -> int:
@@ -33,6 +33,19 @@ def _whole_number(_kind: type, tokens: Sequence[Token]) -> int:
 
 #: An option that is a whole number.
 WHOLE = Parameter(converter=_whole_number)
+
+
+def only_beside(partner: str, present: bool, options: Mapping[str, object]) -> None:
+    """Refuse options that say nothing without another one.
+
+    Raises
+    ------
+    InputError
+        For the first that was given (is not None) while its partner was not.
+    """
+    for option, value in options.items():
+        if value is not None and not present:
+            raise InputError(option, "given" if value is True else value, f"only beside {partner}, without which it says nothing")
 
 
 @Parameter(name="*")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from cyclopts import Parameter
 
-from dmoa_theory.cli.options import WHOLE, Options
+from dmoa_theory.cli.options import WHOLE, Options, only_beside
 from dmoa_theory.cli.output import (
     console,
     folder,
@@ -41,7 +41,7 @@ def region(
     check: Annotated[
         bool, Parameter(negative="", help="Try it: fluid model and simulations, rates scaled so that the busiest is at 95 %.")
     ] = False,
-    seed: Annotated[int, WHOLE, Parameter(help="Of the simulations of --check.")] = 0,
+    seed: Annotated[int | None, WHOLE, Parameter(help="Of the simulations of --check; default 0.")] = None,
     options: Options = Options(),  # noqa: B008 - frozen
 ) -> int:
     """Do the queues stay bounded? Loads, bottleneck, and how far every rate can grow.
@@ -51,9 +51,11 @@ def region(
     scenario
         A scenario file; default the bundled example.
     """
+    only_beside("--check", check, {"--seed": seed})
     system = options.system(scenario)
     result = stability_region(system)
     axes = _axes(system, users)
+    only_beside("--out", options.out is not None, {"--users": users or None})
     out_folder = None if options.out is None else folder(options.out)
     found = None
     if check:
@@ -61,7 +63,7 @@ def region(
 
         with progress("fluid model and simulations at load 0.95") as advance:
             try:
-                found = check_drain(system, seed=seed, progress=advance)
+                found = check_drain(system, seed=seed or 0, progress=advance)
             except InputError as error:  # of the options: the scenario has been read
                 raise error.located(field=f"--{error.field}") from None
     document = {**result.to_dict(), "check": None if found is None else jsonable(found.to_dict())}
@@ -109,12 +111,11 @@ def _axes(system: System, users: str) -> tuple[int, ...]:
     busiest = able[np.argsort(-system.rates[able], kind="stable")].tolist()
     if not users:
         return (*sorted(busiest[:2]), *busiest[2:3])
-    place = {str(u): u for u in range(system.n_devices)} | {system.network.name(u): u for u in range(system.n_devices)}
     named = [part.strip() for part in users.split(",")]
-    if len(named) not in (2, 3) or any(name not in place for name in named):
+    if len(named) not in (2, 3):
         allowed = f'two or three users, by number from 0 to {system.n_devices - 1} or by name, such as "0,1"'
         raise InputError("--users", users, allowed)
-    chosen = [place[name] for name in named]
+    chosen = [system.network.position(name, field="--users") for name in named]
     if len(set(chosen)) < len(chosen):
         raise InputError("--users", users, f"{'two' if len(chosen) == 2 else 'three'} different users")
     mute = [u for u in chosen if u not in able]

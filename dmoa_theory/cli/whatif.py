@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.options import WHOLE, Options
+from dmoa_theory.cli.options import WHOLE, Options, only_beside
 from dmoa_theory.cli.output import (
     console,
     folder,
@@ -65,10 +65,16 @@ def whatif(
         str,
         Parameter(help='Probability that a device is up: who is answered, is the rest stable? One number, or "0.99,0.9,...".'),
     ] = "",
-    link_availability: Annotated[float, Parameter(help="Probability that a link is up, with --availability.")] = 1.0,
+    link_availability: Annotated[
+        float | None, Parameter(help="Probability that a link is up, with --availability; default 1.")
+    ] = None,
     blind: Annotated[bool, Parameter(negative="", help="With --availability: users do not know who is up.")] = False,
-    samples: Annotated[int, WHOLE, Parameter(help="States to draw where they are too many to go through.")] = 10_000,
-    seed: Annotated[int, WHOLE, Parameter(help="Same seed, same states.")] = 0,
+    samples: Annotated[
+        int | None,
+        WHOLE,
+        Parameter(help="With --availability: states to draw where they are too many to go through; default 10,000."),
+    ] = None,
+    seed: Annotated[int | None, WHOLE, Parameter(help="With --availability: same seed, same states; default 0.")] = None,
     central: Annotated[bool, Parameter(negative="", help="Beside it, one central server of the same total compute.")] = False,
     servers: Annotated[str, Parameter(help='Servers of the centre, such as "8" or "8,1"; default one a device, and one.')] = "",
     speed: Annotated[float, Parameter(help="Compute of the centre, relative to all devices together.")] = 1.0,
@@ -88,6 +94,8 @@ def whatif(
     scenario
         A scenario file; default the bundled example.
     """
+    beside = {"--link-availability": link_availability, "--samples": samples, "--seed": seed, "--blind": blind or None}
+    only_beside("--availability", bool(availability), beside)
     system = _scaled(options.system(scenario), load_factor)
     devices, gone = _listed(lose), _listed(lose_link)
     given = bool(devices or gone)
@@ -114,11 +122,11 @@ def whatif(
             found.up = how_often(
                 system,
                 _numbers("availability", availability),
-                links=link_availability,
+                links=1.0 if link_availability is None else link_availability,
                 when_short=when_short,
                 blind=blind,
-                samples=samples,
-                seed=seed,
+                samples=10_000 if samples is None else samples,
+                seed=seed or 0,
                 progress=advance,
             )
     if centre:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dmoa_theory.errors import TopologyError
+from dmoa_theory.errors import InputError, TopologyError
 from dmoa_theory.model.checks import FloatArray, FloatLike, IntArray, owned
 
 if TYPE_CHECKING:
@@ -249,6 +250,39 @@ class Network:
     def name(self, u: int) -> str:
         """The name of device ``u``."""
         return self.names[u] if self.names else f"device-{u}"
+
+    def positions(self) -> dict[str, int]:
+        """Where every device is, by number and by name as text; a name goes before a number."""
+        n = range(self.n_devices)
+        return {str(u): u for u in n} | {self.name(u): u for u in n}
+
+    def position(self, who: int | str, *, field: str = "device", file: str | None = None) -> int:
+        """Where a device is that somebody calls by name or by number.
+
+        Raises
+        ------
+        InputError
+            When there is no such device; with the name that is most like it.
+
+        Examples
+        --------
+        >>> Network.from_adjacency([[0, 1], [1, 0]], names=["desk", "phone"]).position("phone")
+        1
+        """
+        if isinstance(who, str):
+            places = self.positions()
+            if who in places:
+                return places[who]
+        elif not isinstance(who, bool) and isinstance(who, int | np.integer) and 0 <= who < self.n_devices:
+            return int(who)
+        raise InputError(field, who, self.known_devices(who), file=file)
+
+    def known_devices(self, who: object) -> str:
+        """What may stand where ``who`` stood, for complaints."""
+        text = str(who)
+        near = [] if text.lstrip("-").isdecimal() else get_close_matches(text, self.positions(), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"{hint}a device by name, or by number from 0 to {self.n_devices - 1}"
 
     def device(self, u: int) -> Device:
         """Device ``u`` as an object of its own."""

@@ -356,14 +356,15 @@ def _selection(path: Path, network: Network, moa: MoA, idle: BoolArray) -> Float
     Users without prompts may be left out.
     """
     file = str(path)
-    place = {str(u): u for u in range(network.n_devices)} | {network.name(u): u for u in range(network.n_devices)}
+    place = network.positions()
     inclusion = np.zeros(network.n_links)
     listed: set[int] = set()
     for line, row in _selection_rows(path):
         try:
             u, v = place[row["from"].strip()], place[row["to"].strip()]
         except KeyError as error:
-            raise InputError(f"line {line}", error.args[0], "a device of the network, by name or number", file=file) from None
+            who = error.args[0]
+            raise InputError(f"line {line}", who, network.known_devices(who), file=file) from None
         link = int(network.indptr[u] + np.searchsorted(network.neighbours(u), v))
         if link >= network.indptr[u + 1] or network.indices[link] != v:
             raise InputError(f"line {line}", f"{row['from']} to {row['to']}", "a link of the network", file=file)

@@ -110,14 +110,14 @@ def read_samples(path: Path, network: Network) -> tuple[FloatArray, ...]:
     if len(set(columns)) != len(columns):
         raise InputError("columns", ",".join(header), "each column once", file=file)
     by_device = "device" in columns
-    place = {str(u): u for u in range(network.n_devices)} | {network.name(u): u for u in range(network.n_devices)}
+    place = network.positions()
     times: list[list[float]] = [[] for _ in range(network.n_devices if by_device else 1)]
     for line, cells in rows:
         if len(cells) != len(columns):
             raise InputError(f"line {line}", f"{len(cells)} cells", f"{len(columns)}, as in the header", file=file)
         row = dict(zip(columns, cells, strict=True))
         if by_device and row["device"] not in place:
-            raise InputError(f"line {line}: device", row["device"], "a device of the network, by name or number", file=file)
+            raise InputError(f"line {line}: device", row["device"], network.known_devices(row["device"]), file=file)
         try:
             seconds = float(row["seconds"])
         except ValueError:

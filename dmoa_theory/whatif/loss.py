@@ -24,7 +24,7 @@ from dmoa_theory.model.network import Network
 from dmoa_theory.model.system import System
 from dmoa_theory.whatif.remaining import remaining_footprint, remaining_network, remaining_service, stays
 
-__all__ = ["Loss", "WhenShort", "find_device", "find_links", "lose"]
+__all__ = ["Loss", "WhenShort", "find_links", "lose"]
 
 DeviceLike: TypeAlias = int | str
 LinkLike: TypeAlias = str | tuple[DeviceLike, DeviceLike]
@@ -106,25 +106,6 @@ class Loss:
         return ", ".join(names[:4] if more else names) + more if names or gone else "nothing"
 
 
-def find_device(network: Network, who: DeviceLike, *, field: str = "devices") -> int:
-    """The position of a device given by name or position; a name goes before a number.
-
-    Raises
-    ------
-    InputError
-        When there is no such device.
-    """
-    if isinstance(who, str):
-        names = network.names or tuple(network.name(u) for u in range(network.n_devices))
-        if who in names:
-            return names.index(who)
-        if who.isdecimal():
-            who = int(who)
-    if isinstance(who, bool) or not isinstance(who, int | np.integer) or not 0 <= who < network.n_devices:
-        raise InputError(field, who, f"a device, by name or from 0 to {network.n_devices - 1}")
-    return int(who)
-
-
 def find_links(network: Network, link: LinkLike, *, field: str = "links") -> list[int]:
     """The places of a link: ``"a-b"`` means both ways as far as they are listed, ``"a->b"`` and a pair mean one way.
 
@@ -136,7 +117,7 @@ def find_links(network: Network, link: LinkLike, *, field: str = "links") -> lis
     if isinstance(link, str):
         ends, both = _ends(network, link, field)
     else:
-        ends, both = (find_device(network, link[0], field=field), find_device(network, link[1], field=field)), False
+        ends, both = (network.position(link[0], field=field), network.position(link[1], field=field)), False
     found = list(_places(network, *ends)) + (list(_places(network, ends[1], ends[0])) if both else [])
     if not found:
         u, v = map(network.name, ends)
@@ -159,7 +140,7 @@ def _ends(network: Network, link: str, field: str) -> tuple[tuple[int, int], boo
         found = set()
         for cut in range(1, len(parts)):
             try:
-                ends = tuple(find_device(network, mark.join(part).strip(), field=field) for part in (parts[:cut], parts[cut:]))
+                ends = tuple(network.position(mark.join(part).strip(), field=field) for part in (parts[:cut], parts[cut:]))
             except InputError:
                 continue
             found.add((ends[0], ends[1]))
@@ -210,7 +191,7 @@ def lose(
     network, rule = system.network, WhenShort.of(when_short)
     if isinstance(devices, str) or isinstance(links, str):  # a text is an iterable of letters
         raise InputError("devices" if isinstance(devices, str) else "links", devices or links, "a list of them")
-    lost = np.array(sorted({find_device(network, who) for who in devices}), dtype=np.int64)
+    lost = np.array(sorted({network.position(who, field="devices") for who in devices}), dtype=np.int64)
     gone = np.zeros(network.n_links, dtype=bool)
     for link in links:
         gone[find_links(network, link)] = True

@@ -147,8 +147,8 @@ def test_the_schema_asks_for_every_key() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--lose", "9"), "--lose = 9: a device, by name or from 0 to 3"),
-        (("--lose", "nobody"), "--lose = nobody: a device, by name"),
+        (("--lose", "9"), "--lose = 9: a device by name, or by number from 0 to 3"),
+        (("--lose", "nobody"), "--lose = nobody: a device by name"),
         (("--lose-link", "0-9"), '--lose-link = 0-9: two devices as "a-b"'),
         (("--lose-link", "0"), '--lose-link = 0: two devices as "a-b"'),
         (("--when-short", "never"), "--when-short = never: one of fewer, cut-off"),
@@ -158,6 +158,9 @@ def test_the_schema_asks_for_every_key() -> None:
         (("--availability", "0.9,0.9"), "--availability = 2 values: one number, or a list of 4"),
         (("--availability", "0.9,0.9,7,1"), "--availability[2] = 7.0: a probability"),
         (("--availability", "0.9", "--link-availability", "2"), "--link-availability = 2.0: a probability"),
+        (("--blind",), "--blind = given: only beside --availability, without which it says nothing"),
+        (("--samples", "100"), "--samples = 100: only beside --availability"),
+        (("--link-availability", "0.9"), "--link-availability = 0.9: only beside --availability"),
         (("--availability", "0.9", "--samples", "0"), "--samples = 0: a whole number from 1"),
         (("--availability", "0.9", "--seed", "-1"), "--seed = -1: a whole number, 0 or more"),
         (("--servers", "many"), "--servers = many: whole numbers"),

@@ -145,7 +145,7 @@ def test_names_with_dashes() -> None:
 @pytest.mark.parametrize(
     ("devices", "links", "complaint"),
     [
-        ([9], [], "devices = 9: a device, by name or from 0 to 2"),
+        ([9], [], "devices = 9: a device by name, or by number from 0 to 2"),
         (["nobody"], [], "devices = nobody: a device"),
         ([True], [], "devices = True: a device"),
         ("device-0", [], "devices = device-0: a list"),
