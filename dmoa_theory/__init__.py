@@ -11,7 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dmoa_theory.accuracy.assessment import assess
+    from dmoa_theory.accuracy.belief import believe
+    from dmoa_theory.accuracy.table import read_accuracy, read_tables
     from dmoa_theory.delay.latency import latency
+    from dmoa_theory.delay.target import TargetScale, largest_scale
+    from dmoa_theory.delay.where_time_goes import where_time_goes
     from dmoa_theory.errors import DmoaError
     from dmoa_theory.model.constraints import Constraints
     from dmoa_theory.model.footprint import Footprint
@@ -21,7 +26,9 @@ if TYPE_CHECKING:
     from dmoa_theory.model.service import ServiceTime
     from dmoa_theory.model.system import System
     from dmoa_theory.model.topologies import build_topology
+    from dmoa_theory.optimisation.admission import fair_rates
     from dmoa_theory.optimisation.choose import optimise
+    from dmoa_theory.optimisation.individual import plan_by_user
     from dmoa_theory.optimisation.plan import make_plan
     from dmoa_theory.simulation.bursts.burst import simulate_burst
     from dmoa_theory.simulation.steady.simulate import simulate
@@ -44,11 +51,16 @@ __all__ = [
     "Network",
     "ServiceTime",
     "System",
+    "TargetScale",
     "__version__",
     "against_central",
+    "assess",
     "availability",
+    "believe",
     "build_topology",
     "capacity",
+    "fair_rates",
+    "largest_scale",
     "latency",
     "load_scenario",
     "lose",
@@ -56,10 +68,14 @@ __all__ = [
     "make_plan",
     "optimise",
     "overload",
+    "plan_by_user",
+    "read_accuracy",
+    "read_tables",
     "simulate",
     "simulate_burst",
     "single_losses",
     "stability_region",
+    "where_time_goes",
 ]
 
 _HOME = {
@@ -70,10 +86,15 @@ _HOME = {
     "Network": "model.network",
     "ServiceTime": "model.service",
     "System": "model.system",
+    "TargetScale": "delay.target",
     "against_central": "whatif.central",
+    "assess": "accuracy.assessment",
     "availability": "whatif.availability",
+    "believe": "accuracy.belief",
     "build_topology": "model.topologies",
     "capacity": "stability.gossip.capacity",
+    "fair_rates": "optimisation.admission",
+    "largest_scale": "delay.target",
     "latency": "delay.latency",
     "load_scenario": "model.scenario",
     "lose": "whatif.loss",
@@ -81,10 +102,14 @@ _HOME = {
     "make_plan": "optimisation.plan",
     "optimise": "optimisation.choose",
     "overload": "stability.growth.overload",
+    "plan_by_user": "optimisation.individual",
+    "read_accuracy": "accuracy.table",
+    "read_tables": "accuracy.table",
     "simulate": "simulation.steady.simulate",
     "simulate_burst": "simulation.bursts.burst",
     "single_losses": "whatif.single_losses",
     "stability_region": "stability.region",
+    "where_time_goes": "delay.where_time_goes",
 }
 
 

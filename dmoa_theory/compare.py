@@ -62,7 +62,7 @@ class Row:
 
     @property
     def within_expected(self) -> bool | None:
-        """Whether the difference, less the interval, is no more than the largest seen before; None where that is not known."""
+        """Whether the difference, less the interval, is no more than the largest in comparable systems; None: not known."""
         if self.expected is None or not np.isfinite(self.difference):
             return None
         noise = self.half_width / self.simulated if np.isfinite(self.half_width) else 0.0

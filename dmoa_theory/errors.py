@@ -100,7 +100,7 @@ class UnstableSystemError(DmoaError, ValueError):
     def __str__(self) -> str:
         """One line: which device, by how much, and the largest load that works."""
         return (
-            f"unstable: device {self.device} is asked for {self.utilisation:.4g} seconds of work a second; "
+            f"unstable: {self.device} is asked for {self.utilisation:.4g} seconds of work a second; "
             f"queues stay bounded when all rates are scaled by less than {self.critical_scale:.4g}"
         )
 

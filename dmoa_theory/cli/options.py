@@ -45,7 +45,8 @@ def only_beside(partner: str, present: bool, options: Mapping[str, object]) -> N
     """
     for option, value in options.items():
         if value is not None and not present:
-            raise InputError(option, "given" if value is True else value, f"only beside {partner}, without which it says nothing")
+            shown = "given" if value is True else value
+            raise InputError(option, shown, f"only beside {partner}, without which it says nothing")
 
 
 @Parameter(name="*")

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from dmoa_theory.results import Result, Table
 
-__all__ = ["console", "folder", "print_json", "print_lines", "print_table", "progress", "write_csv", "write_json", "write_text"]
+__all__ = [
+    "console", "folder", "print_json", "print_lines", "print_table", "progress", "remove_files", "write_csv", "write_json",
+    "write_text",
+]  # fmt: skip
 
 _REPORT_WIDTH = 110
 # The blank between a figure and what it counts.
@@ -126,6 +129,23 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         reason = (error.strerror or "unwritable").lower()
         raise InputError("", reason, "a place where a file can be written", file=str(path)) from None
+
+
+def remove_files(where: Path, names: Iterable[str]) -> None:
+    """Remove files that an earlier run left in a folder, where they are there.
+
+    Raises
+    ------
+    InputError
+        When one cannot be removed.
+    """
+    for name in names:
+        path = where / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            reason = (error.strerror or "not removable").lower()
+            raise InputError("", reason, "a file of an earlier run that can be removed", file=str(path)) from None
 
 
 def write_json(path: Path, result: Result) -> None:

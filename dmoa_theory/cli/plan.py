@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from dmoa_theory.cli.options import Options
 from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv, write_json
+from dmoa_theory.cli.workable import workable_system
 from dmoa_theory.optimisation.plan import Plan, make_plan
 
 __all__ = ["plan"]
 
 
-def plan(scenario: Path | None = None, /, *, options: Options = Options()) -> int:  # noqa: B008 - frozen
+def plan(
+    scenario: Path | None = None,
+    /,
+    *,
+    simulation: Annotated[
+        bool, Parameter(negative="--no-simulation", help="Try out in simulation what is chosen and recommended.")
+    ] = True,
+    options: Options = Options(),  # noqa: B008 - frozen
+) -> int:
     """The main job: stability region, latency, and which (M, k) to run.
 
     Parameters
@@ -19,14 +31,15 @@ def plan(scenario: Path | None = None, /, *, options: Options = Options()) -> in
     scenario
         A scenario file; default the bundled example.
     """
-    system = options.system(scenario)
+    system, remark = workable_system(options, scenario)
     with options.speaking_of(scenario), progress("evaluating configurations") as advance:
-        result = make_plan(system, progress=advance)
+        result = make_plan(system, simulation=simulation, remark=remark, progress=advance)
     written = _write(result, folder(options.out)) if options.out is not None else []
     if options.json:
         print_json(result.to_dict())
     else:
-        from dmoa_theory.cli.report import headline, plan_lines
+        from dmoa_theory.cli.decision_report import plan_lines
+        from dmoa_theory.cli.report import headline
 
         out = console()
         print_lines(out, headline(system))

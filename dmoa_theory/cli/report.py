@@ -7,17 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from dmoa_theory.compare import Comparison
-from dmoa_theory.delay.expected_error import ErrorBand
+from dmoa_theory.delay.expected_error import ErrorBand, show_error
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
+from dmoa_theory.delay.wait_errors import wait_errors
+from dmoa_theory.model.footprint import Footprint
 from dmoa_theory.model.profile import Profile
 from dmoa_theory.model.service import MeasuredServiceTime, Stage
 from dmoa_theory.model.system import System
 from dmoa_theory.model.units import show_bytes
-from dmoa_theory.optimisation.candidates import LIMITS, Candidate
-from dmoa_theory.optimisation.choose import Decision
-from dmoa_theory.optimisation.plan import Plan
 from dmoa_theory.quantities import (
-    rate_unit,
     show_number,
     show_rate,
     show_seconds,
@@ -30,7 +28,7 @@ from dmoa_theory.simulation.steady.simulation_result import SimulationResult
 from dmoa_theory.stability.proofs.guarantee import Verdict
 from dmoa_theory.stability.region import StabilityRegion
 
-__all__ = ["comparison_lines", "decision_lines", "headline", "latency_lines", "plan_lines", "region_lines", "simulation_lines"]
+__all__ = ["comparison_lines", "headline", "latency_lines", "region_lines", "simulation_lines", "wait_lines"]
 
 
 def headline(system: System) -> Iterator[str]:
@@ -103,113 +101,47 @@ def latency_lines(estimate: LatencyEstimate) -> Iterator[str]:
         yield f"Scale all rates by less than {1 / load:.3g} to bound them."
         return
     configuration = estimate.system.moa.label
-    yield f"With {configuration} a prompt takes {show_seconds(estimate.mean)} on average ({_within(errors.mean)})"
-    yield f"and 95 in 100 take less than {show_seconds(estimate.p95)} ({_within(errors.p95)}). Errors seen on {errors.basis}."
+    yield f"With {configuration} a prompt takes {show_seconds(estimate.mean)} on average, {_within(errors.mean)},"
+    yield f"and 95 in 100 take less than {show_seconds(estimate.p95)}, {_within(errors.p95)}. Compared with {errors.basis}."
     if estimate.memory is not None:
         need, most = float(estimate.memory.quantile.max()), estimate.system.constraints.memory
         chance = estimate.system.constraints.overflow_probability
         allowed = f" of {show_bytes(most)} allowed" if most else ""
         yield f"Memory: {show_bytes(need)}{allowed}, exceeded with probability {chance:g} at most (approximation)."
+        yield from _not_counted(estimate.system)
     yield from _wary(estimate.system.warnings())
+
+
+def wait_lines(system: System) -> Iterator[str]:
+    """How far waits of single devices are off as a rule, which is further than the latency."""
+    found = wait_errors(system)
+    if found is None:
+        return
+    if found.systems == 0:
+        yield "Waits and jobs there are exact: without layers every device is an M/G/1 queue."
+        return
+    yield (
+        f"Waits of single devices are less sure than latency: off by {show_error(found.typical)} on average in the "
+        f"{found.systems} most similar simulated systems, at the worst device of one by {show_error(found.worst_typical)} in "
+        f"the median, and in one of ten by more than {show_error(found.worst_within)}."
+    )
+
+
+def _not_counted(system: System) -> Iterator[str]:
+    """What a footprint leaves out that was given in numbers, of which some are 0 as nobody gave them."""
+    footprint = system.footprint
+    if not isinstance(footprint, Footprint):
+        return
+    cache = footprint.kv_bytes_per_token.any() and footprint.context_tokens.any()
+    parts = (("weights", footprint.weight_bytes.any()), ("the cache of the running inference", cache))
+    missing = [name for name, known in parts if not known]
+    if missing:
+        yield f"That is without {' and '.join(missing)}, of which the scenario says nothing ([memory] does, or a profile)."
 
 
 def _wary(warnings: tuple[str, ...]) -> Iterator[str]:
     """One line for each thing to be wary of."""
     return (f"Beware: {text}." for text in warnings)
-
-
-def decision_lines(decision: Decision) -> Iterator[str]:
-    """What to run and why, what keeps better ones out, what would mend an infeasible request."""
-    choice, recommended = decision.choice, decision.recommended
-    if choice is None:
-        yield "No configuration meets every limit."
-        yield from _mending(decision)
-    else:
-        if recommended is not None:
-            yield f"Recommended: {recommended.name}, because it {decision.why}."
-        else:
-            yield f"Nothing is recommended: {decision.why}."
-        if recommended is None or (choice.M, choice.k) != (recommended.M, recommended.k):
-            yield f"Most accurate as stated, within the limits: {choice.name} at {100 * choice.accuracy:.1f} %."
-        runner_up = decision.runner_up
-        if runner_up is not None and runner_up is not recommended:
-            gap = 100 * (choice.accuracy - runner_up.accuracy)
-            yield f"Runner-up: {runner_up.name}, {gap:.1f} points behind {choice.name}."
-        kept_out: dict[str, list[str]] = {}
-        for c, violation in decision.binding:
-            kept_out.setdefault(c.name, []).append(str(violation))
-        if kept_out:
-            yield (
-                "What keeps more accurate ones out: "
-                + "; ".join(f"{name} ({', '.join(reasons)})" for name, reasons in kept_out.items())
-                + "."
-            )
-        elif all(c.feasible for c in decision.candidates):
-            yield "No limit binds: every configuration meets them all."
-    impossible = [f"{c.name} ({c.impossible})" for c in decision.candidates if c.impossible]
-    if impossible:
-        yield "Not possible here: " + "; ".join(impossible) + "."
-    yield f"Accuracy: {decision.accuracy.source or decision.accuracy.name}; {decision.accuracy.sampling_remark()}."
-    yield from _wary(decision.warnings())
-
-
-def _mending(decision: Decision) -> Iterator[str]:
-    relaxation = decision.relaxation
-    assert relaxation is not None
-    possible = [c for c in decision.candidates if not c.impossible]
-    if relaxation.configuration is not None:
-        nearest = relaxation.configuration
-        yield f"Nearest is {nearest.name}: {', '.join(str(violation) for violation in nearest.violations)}."
-    elif possible:
-        least = min(possible, key=lambda c: c.utilisation)
-        yield f"Every one of them overloads a device, {least.name} the least: {show_share(least.utilisation)} of its time."
-    if relaxation.configuration is not None:
-        changes = []
-        for change in relaxation.changes:
-            name, show = LIMITS[change.limit]
-            changes.append(f"{name} from {show(change.allowed)} to {show(change.value)}")
-        yield f"Smallest change: move {' and '.join(changes)}; then {relaxation.configuration.name} runs."
-    if relaxation.load_scale is not None and relaxation.at_load is not None:
-        at_load = relaxation.at_load
-        share = show_share(relaxation.load_scale)
-        start = "Or bring" if relaxation.configuration is not None else "Bring"
-        yield f"{start} the load down to {share} of what it is; then {at_load.name} meets the limits."
-    elif relaxation.load_scale is None:
-        yield "A smaller load alone does not mend it: some limit fails even on idle devices."
-
-
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """The answer first: what to run, how far it holds, how long prompts take, how sure that is."""
-    picked = plan.decision.recommended or plan.decision.choice
-    if picked is not None and plan.settled is not None:
-        yield f"Run {picked.name}."
-        if picked.M == 0:
-            yield "  every device answers its own prompts alone: no mixture of agents"
-        yield from (f"  {line}" for line in _promises(plan, picked))
-    elif not plan.region.stable:
-        yield from region_lines(plan.region)
-    yield from decision_lines(plan.decision)
-
-
-def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
-    assert plan.settled is not None
-    region, system = plan.settled, plan.settled.system
-    total = float(system.rates.sum())
-    most = total * region.critical_scale
-    guarantee = region.guarantee
-    proved = guarantee.verdict is Verdict.PROVED and guarantee.certified_scale >= region.critical_scale * (1 - 1e-6)
-    word = "provably stable" if proved else "stable"
-    rate = f"{most:.3g} prompts/s in all" + (f" ({show_rate(most)})" if rate_unit(most)[1] != "second" else "")
-    yield (
-        f"{word} up to {rate}, {show_number(region.critical_scale)} times the load; "
-        f"{region.bottleneck.name} gives way first, now at {show_share(region.bottleneck.utilisation)}"
-    )
-    yield f"mean latency {show_seconds(picked.mean_latency)} ({_within(picked.mean_error)})"
-    yield f"p95 latency {show_seconds(picked.p95_latency)} ({_within(picked.p95_error)})"
-    if picked.memory_bytes is not None and np.isfinite(picked.memory_bytes):
-        yield f"memory {show_bytes(picked.memory_bytes)} a device for weights, cache and queues"
-    table = plan.decision.accuracy.name
-    yield f"accuracy {100 * picked.accuracy:.1f} ± {100 * picked.accuracy_error:.1f} % as {table} states it"
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
@@ -223,11 +155,10 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         if row is None or not np.isfinite(row.difference):
             continue
         side = "above" if row.difference > 0 else "below"
-        verdict = {True: "as near as it says of itself", False: "further than ever seen before", None: "error not known"}
-        band = f" ({_within(row.expected)})"
+        verdict = {True: "as near as it says of itself", False: "further than any comparable system", None: "error not known"}
         yield (
             f"The theory's {name} latency is {100 * abs(row.difference):.1f} % {side} the simulation, "
-            f"{abs(row.standard_errors):.1f} standard errors: {verdict[row.within_expected]}{band}."
+            f"{abs(row.standard_errors):.1f} standard errors: {verdict[row.within_expected]}; {_within(row.expected)}."
         )
     if simulation.queries:
         yield f"Simulated: {simulation.queries:,} prompts, {simulation.jobs:,} inferences, seed {simulation.seed}."

@@ -127,7 +127,7 @@ def _document(result: SimulationResult, region: StabilityRegion) -> dict[str, An
         document["stable"] = False
         document["reasons"].insert(
             0,
-            f"unstable: device {region.bottleneck.name} is offered {region.bottleneck.utilisation:.4g} seconds of work a "
+            f"unstable: {region.bottleneck.name} is offered {region.bottleneck.utilisation:.4g} seconds of work a "
             f"second, which the run was too short to show; queues stay bounded when all rates are scaled by less than "
             f"{region.critical_scale:.4g}",
         )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dmoa_theory.delay.expected_error import ErrorBand, ExpectedError
+from dmoa_theory.delay.expected_error import ErrorBand, ExpectedError, show_error
 from dmoa_theory.delay.memory import DeviceMemory
 from dmoa_theory.errors import UnstableSystemError
 from dmoa_theory.model.checks import FloatArray
@@ -40,7 +40,7 @@ class LatencyEstimate(Result):
     memory : DeviceMemory or None
         By device, bytes; None when the scenario says nothing of memory.
     expected_error : ExpectedError
-        How far such estimates were from simulation.
+        How far such estimates were from simulation, over all prompts; single users' figures may be further off.
     """
 
     verb: ClassVar[str] = "latency"
@@ -70,6 +70,11 @@ class LatencyEstimate(Result):
     def stable(self) -> bool:
         """Whether every queue is bounded."""
         return bool((self.utilisation < 1).all())
+
+    @property
+    def _exact(self) -> bool:
+        """Whether means are exact: without layers every device is an M/G/1 queue."""
+        return self.expected_error.mean is not None and self.expected_error.mean.largest == 0
 
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -129,11 +134,16 @@ class LatencyEstimate(Result):
         ]
         rows = [("all prompts", self.mean, self.p50, self.p95, self.p99), *by_user]
         error = self.expected_error
-        bands = [_short(band) for band in (error.mean, error.p50, error.p95, error.p99)]
+        bands = (error.mean, error.p50, error.p95, error.p99)
+        errors = [
+            ("expected error, all prompts", *(_cell(band, "typical") for band in bands)),
+            ("95 % within, all prompts", *(_cell(band, "within") for band in bands)),
+        ]
+        how = "mean exact, percentiles numerical" if self._exact else "approximation"
         return Table(
-            f"latency with {self.system.moa.label} (approximation){left_out}",
+            f"latency with {self.system.moa.label} ({how}){left_out}",
             ("prompts of", "mean", "median", "p95", "p99"),
-            (*((name, *(show_seconds(x) for x in values)) for name, *values in rows), ("typical error", *bands)),
+            (*((name, *(show_seconds(x) for x in values)) for name, *values in rows), *errors),
         )
 
     def records(self) -> list[dict[str, Any]]:
@@ -165,7 +175,7 @@ class LatencyEstimate(Result):
             else np.arange(self.utilisation.size)
         )
         return Table(
-            f"queues with {self.system.moa.label} (approximation)",
+            f"queues with {self.system.moa.label} ({'exact' if self._exact else 'approximation'})",
             ("device", "utilisation", "mean wait", "jobs there"),
             tuple(
                 (
@@ -179,8 +189,8 @@ class LatencyEstimate(Result):
         )
 
 
-def _short(band: ErrorBand | None) -> str:
-    """An error band in a cell of a table."""
+def _cell(band: ErrorBand | None, name: str) -> str:
+    """An error in a cell of a table."""
     if band is None:
         return "unknown"
-    return "exact" if band.largest == 0 else f"{100 * band.typical:.0f} % {band.side}"
+    return "exact" if band.largest == 0 else show_error(getattr(band, name))

@@ -14,6 +14,7 @@ from dmoa_theory.delay.latency_estimate import LEVELS
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import LARGEST, SMALLEST
 from dmoa_theory.model.system import System
+from dmoa_theory.model.units import parse_seconds
 from dmoa_theory.quantities import show_number, show_seconds, show_share
 from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.loads import utilisation
@@ -22,9 +23,8 @@ __all__ = ["TARGETS", "TargetScale", "largest_scale", "parse_target"]
 
 #: What a target may be set on.
 TARGETS = ("mean", *LEVELS)
+_ALSO = {"median": "p50", "average": "mean"}
 
-_SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
-_TIME = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*")
 # Loads of the busiest device that are looked at in turn, the first as good as none; then the place is narrowed down.
 _LOADS = (1e-6, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995, 0.9995)
 _NARROW, _STEPS = 1e-4, 40
@@ -33,7 +33,9 @@ _ROUNDING = 1e-6
 
 
 def parse_target(text: str, *, field: str = "target") -> tuple[str, float]:
-    """A target such as ``"p95=60"``, ``"mean=1 min"`` or ``"p99 = 2.5 h"``: what it is set on, and seconds.
+    """A target such as ``"p95=60"``, ``"mean <= 1 min"`` or ``"P99 = 2.5 hours"``: what it is set on, and seconds.
+
+    Upper case does as well, "median" for p50, and "<=" or "<" for "=".
 
     Raises
     ------
@@ -42,25 +44,26 @@ def parse_target(text: str, *, field: str = "target") -> tuple[str, float]:
 
     Examples
     --------
-    >>> parse_target("p95=60"), parse_target("mean=1.5 min"), parse_target("p50=800 ms")
+    >>> parse_target("p95=60"), parse_target("Mean <= 1.5 min"), parse_target("median=800 ms")
     (('p95', 60.0), ('mean', 90.0), ('p50', 0.8))
     """
     allowed = f'a figure ({", ".join(TARGETS)}), "=" and a time above 0, such as p95=60, mean="1 min" (ms, s, min, h)'
-    level, equals, time = text.partition("=")
-    found = _TIME.fullmatch(time)
-    if not equals or level.strip() not in TARGETS or found is None or found[2] not in _SECONDS:
+    level, sign, time = re.match(r"([^=<≤]*)(<=|=|<|≤)?(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    level = level.strip().lower()
+    level = _ALSO.get(level, level)
+    if not sign or level not in TARGETS:
         raise InputError(field, text, allowed)
-    seconds = float(found[1]) * _SECONDS[found[2]]
-    if not SMALLEST <= seconds <= LARGEST:
-        raise InputError(field, text, allowed)
-    return level.strip(), seconds
+    try:
+        return level, parse_seconds(field, time)
+    except InputError:
+        raise InputError(field, text, allowed) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class TargetScale(Result):
     """Approximation: the highest factor on all arrival rates at which the estimated latency meets a target.
 
-    Attributes
+    Parameters
     ----------
     system : System
     level : str

@@ -25,7 +25,7 @@ from dmoa_theory.model.service_samples import read_samples
 from dmoa_theory.model.system import System
 from dmoa_theory.model.token_lists import workload
 from dmoa_theory.model.tokens import INSTRUCTION_TOKENS, TokenCount, TokenLengths
-from dmoa_theory.model.units import parse_byte_rate, parse_bytes
+from dmoa_theory.model.units import parse_byte_rate, parse_bytes, parse_seconds
 
 if TYPE_CHECKING:
     from dmoa_theory.model.graph_files import GraphFile
@@ -121,6 +121,9 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
         limits = {name: value for name, value in scenario.constraints if value is not None}
         if "memory" in limits:
             limits["memory"] = parse_bytes("memory", limits["memory"])
+        for name in ("mean_latency", "p95_latency"):
+            if isinstance(limits.get(name), str):
+                limits[name] = parse_seconds(name, limits[name])
         constraints = Constraints(**limits)
     if scenario.arrivals.rate is not None:
         arrival_rate = scenario.arrivals.rate

@@ -26,10 +26,12 @@ def _number(value: object) -> object:
 
 
 def _seconds(value: object) -> object:
+    if isinstance(value, str):  # read where the section is known
+        return value
     try:
         return _number(value)
     except ValueError:
-        raise ValueError("a number of seconds") from None
+        raise ValueError('a number of seconds, or text such as "5 min"') from None
 
 
 def _numbers(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Read amounts that people write with a unit, such as ``"24 GiB"`` or ``"2 MB/s"``, and write them back."""
+"""Read amounts that people write with a unit, such as ``"24 GiB"``, ``"2 MB/s"`` or ``"10 min"``, and write them back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 import re
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.checks import LARGEST
+from dmoa_theory.model.checks import LARGEST, SMALLEST
 
-__all__ = ["parse_byte_rate", "parse_bytes", "show_bytes"]
+__all__ = ["parse_byte_rate", "parse_bytes", "parse_seconds", "show_bytes"]
 
 _FACTOR = {
     "B": 1,
@@ -21,7 +21,14 @@ _FACTOR = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-_AMOUNT = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]+)\s*")
+_SECONDS = {
+    "": 1.0,
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+}
+_AMOUNT = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*")
 
 
 def parse_bytes(field: str, value: object) -> float:
@@ -71,6 +78,29 @@ def parse_byte_rate(field: str, value: object) -> float:
     if rate == 0:
         raise InputError(field, value, allowed)
     return rate
+
+
+def parse_seconds(field: str, value: object) -> float:
+    """A time above zero in seconds: a number of seconds, or text such as ``"60"``, ``"1.5 min"`` or ``"2 hours"``.
+
+    Raises
+    ------
+    InputError
+        When the number or the unit cannot be read.
+
+    Examples
+    --------
+    >>> parse_seconds("limit", "1.5 min"), parse_seconds("limit", 60), parse_seconds("limit", "2 hours")
+    (90.0, 60.0, 7200.0)
+    """
+    allowed = 'a time above 0: seconds as a number, or text such as "1.5 min" (units: ms, s, min, h; seconds, minutes, hours)'
+    found = _AMOUNT.fullmatch(str(value))
+    if found is None or found[2] not in _SECONDS:
+        raise InputError(field, value, allowed)
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if not SMALLEST <= seconds <= LARGEST:
+        raise InputError(field, value, allowed)
+    return seconds
 
 
 def show_bytes(amount: float) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
 from dmoa_theory.model.system import System
+from dmoa_theory.optimisation.candidates import Evaluations
 from dmoa_theory.optimisation.choose import Decision, optimise
 from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.region import StabilityRegion, stability_region
@@ -28,6 +29,8 @@ class Plan(Result):
     settled : StabilityRegion or None
     settled_latency : LatencyEstimate or None
         Region and latency of the recommended configuration (failing that, of the choice); None when neither exists.
+    remark : str
+        What has to be said of the scenario's own configuration; empty when nothing has.
     """
 
     verb: ClassVar[str] = "plan"
@@ -37,6 +40,7 @@ class Plan(Result):
     decision: Decision
     settled: StabilityRegion | None
     settled_latency: LatencyEstimate | None
+    remark: str = ""
 
     @property
     def source(self) -> Source:
@@ -53,7 +57,12 @@ class Plan(Result):
             "latency": self.latency.to_dict(),
             "settled": settled,
             **self.decision.payload(),
+            "warnings": self.warnings(),
         }
+
+    def warnings(self) -> tuple[str, ...]:
+        """What to be wary of, one sentence each."""
+        return (*((self.remark,) if self.remark else ()), *self.decision.warnings())
 
     def table(self) -> Table:
         """Every configuration, and what keeps it out."""
@@ -64,22 +73,47 @@ class Plan(Result):
         return self.decision.records()
 
 
-def make_plan(system: System, *, progress: Callable[[float], None] | None = None) -> Plan:
+def make_plan(
+    system: System,
+    *,
+    simulation: bool = True,
+    seed: int = 0,
+    remark: str = "",
+    progress: Callable[[float], None] | None = None,
+) -> Plan:
     """Plan a system: stability, latency, choice of (M, k).
 
     Parameters
     ----------
     system : System
+    simulation : bool
+        Whether to try out in simulation what is chosen and recommended.
+    seed : int
+        Of the simulations.
+    remark : str
+        What has to be said of the scenario's own configuration.
     progress : callable, optional
         Told the fraction done, from 0 to 1.
     """
-    decision = optimise(system, progress=progress)
+    evaluations = Evaluations(system)
+    decision = optimise(system, evaluations=evaluations, simulation=simulation, explain=False, seed=seed, progress=progress)
     picked = decision.recommended or decision.choice
-    settled = None if picked is None else system.with_moa(picked.M, picked.k)
+    settled = None if picked is None else evaluations.estimate(picked.M, picked.k)
     return Plan(
         region=stability_region(system),
-        latency=latency(system),
+        latency=_as_configured(system, evaluations),
         decision=decision,
-        settled=None if settled is None else stability_region(settled),
-        settled_latency=None if settled is None else latency(settled),
+        settled=None if settled is None else stability_region(settled.system),
+        settled_latency=settled,
+        remark=remark,
     )
+
+
+def _as_configured(system: System, evaluations: Evaluations) -> LatencyEstimate:
+    """The latency of the scenario's own configuration, from what was evaluated already where it is among it."""
+    moa = system.moa
+    if not moa.is_common or moa.quorum is not None:
+        return latency(system)
+    M, k, _ = (int(values[0]) for values in moa.per_user(1)) if moa.n_users is None else (0, 0, 0)
+    known = moa.n_users is None and not evaluations.impossible(M, k)
+    return replace(evaluations.estimate(M, k), system=system) if known else latency(system)

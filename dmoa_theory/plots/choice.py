@@ -82,14 +82,15 @@ def _verdict(decision: Decision) -> str:
     """The picks in words."""
     if decision.choice is None:
         return "no configuration meets every limit"
-    best = f"most accurate within the limits: {decision.choice.name}"
+    word = {"accuracy": "most accurate", "latency": "fastest", "load": "carries most"}[decision.objective]
+    best = f"{word} within the limits: {decision.choice.name}"
     if decision.recommended is None:
         return f"{best}; none can be recommended: no margin"
     return f"recommended: {decision.recommended.name}; {best}"
 
 
 def _scales(axes: Axes, decision: Decision, shown: list[Candidate], seconds: float) -> None:
-    limit = decision.system.constraints.mean_latency
+    limit = decision.limits.mean_latency
     x = [c.mean_latency / seconds for c in shown]
     low, high = min(x), max(x)
     # a limit far beyond everything would squeeze the points; it is then named in the legend only
@@ -144,7 +145,7 @@ _STAR: dict[str, Any] = {
 
 
 def _draw_limits(axes: Axes, decision: Decision, seconds: float) -> list[Line2D]:
-    allowed = decision.system.constraints
+    allowed = decision.limits
     lines = []
     dashes = (0, (4, 3))
     if allowed.mean_latency is not None:
@@ -238,7 +239,7 @@ def _legend(decision: Decision, shown: list[Candidate], front: list[Candidate]) 
         handles.append(Line2D([], [], color=SHADE, label="Pareto front"))
     if decision.choice is not None:
         handles.append(
-            Line2D([], [], linestyle="none", **{**_RING, "markersize": 9, "label": "most accurate within the limits"})
+            Line2D([], [], linestyle="none", **{**_RING, "markersize": 9, "label": "best as stated within the limits"})
         )
     if decision.recommended is not None:
         handles.append(Line2D([], [], linestyle="none", **{**_STAR, "markersize": 10, "label": "recommended"}))

@@ -29,6 +29,9 @@ _FIGURES = (
     ("p99 latency", "p99", "p99", PURPLE, "^"),
 )
 
+# of the bands of the expected error, which lie on each other
+_SHADE = {"within": 0.1, "typical": 0.16}
+
 
 def plot_over_load(sweep: Sweep, *, note: str = "") -> Figure:
     """Draw latency over load, theory as lines and simulation as points, and below it how far the theory is off.
@@ -104,7 +107,7 @@ def plot_latency_over_load(sweep: Sweep, *, ax: Axes | None = None, note: str = 
 def plot_error_over_load(sweep: Sweep, *, ax: Axes | None = None) -> Axes:
     """Draw how far the theory is off, in per cent of the simulation, with the simulation's 95 % intervals.
 
-    The band is the typical error of the mean that the theory states of itself.
+    The bands are what the theory states of its mean: the expected error, and that which 95 % of comparable systems keep within.
 
     Parameters
     ----------
@@ -121,8 +124,9 @@ def plot_error_over_load(sweep: Sweep, *, ax: Axes | None = None) -> Axes:
         pin_ticks(axes)
         axes.axhline(0.0, color=INK, linewidth=0.8)
         bands = [expected.mean for expected in sweep.expected()]
-        typical = np.array([np.nan if band is None else 100 * band.typical for band in bands])
-        axes.fill_between(100 * np.array(sweep.loads), -typical, typical, color=BLUE, alpha=0.12, linewidth=0)
+        for name in ("within", "typical"):
+            size = np.array([np.nan if band is None else 100 * getattr(band, name) for band in bands])
+            axes.fill_between(100 * np.array(sweep.loads), -size, size, color=BLUE, alpha=_SHADE[name], linewidth=0)
         for quantity, _, _, colour, marker in _FIGURES:
             load, theory, simulated, half = _series(sweep, quantity)
             axes.errorbar(
@@ -164,5 +168,6 @@ def _keys() -> list[Line2D | Patch]:
         *kinds,
         Line2D([], [], color=INK, linewidth=1.6, label="theory"),
         Line2D([], [], color=INK, marker="o", markersize=5, linestyle="none", label="simulated, ± 95 %"),
-        Patch(color=BLUE, alpha=0.15, linewidth=0, label="typical error stated, mean"),
+        Patch(color=BLUE, alpha=sum(_SHADE.values()), linewidth=0, label="error expected of the mean"),
+        Patch(color=BLUE, alpha=_SHADE["within"], linewidth=0, label="95 % of systems within"),
     ]

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from dmoa_theory.delay.expected_error import show_error
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILION, house_style, new_axes
 from dmoa_theory.plots.text import halo, heading, panel_message, rows_that_fit, shorten
@@ -38,7 +39,8 @@ def plot_latency(
 ) -> Axes:
     """Draw median, mean, 95th and 99th percentile of the time from prompt to answer, over all prompts and by user.
 
-    Bands round the figures over all prompts are the typical error of such estimates. Of many users the 30 slowest are shown.
+    Bands round the figures over all prompts are the error that 95 % of comparable systems do not exceed. Of many users the 30
+    slowest are shown.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ def plot_latency(
         axes = ax if ax is not None else new_axes(6.8, 2.2 + 0.25 * max(min(n_users, MOST_USERS), 3))
         room = rows_that_fit(axes, MOST_USERS)
         if n_users > room:
-            users = np.sort(users[np.argsort(-estimate.user_mean[users], kind="stable")[:room]])
+            users = users[np.argsort(-estimate.user_mean[users], kind="stable")[:room]]  # slowest first, as in the table
         pin_ticks(axes)
         overall = np.array([getattr(estimate, name) for name, *_ in _FIGURES])
         by_user = np.column_stack([getattr(estimate, f"user_{name}")[users] for name, *_ in _FIGURES])
@@ -88,10 +90,9 @@ def plot_latency(
         # the unit suits what most prompts take, not the slowest user's worst
         seconds, unit = time_unit(float(estimate.p95 if np.isfinite(estimate.p95) else values[np.isfinite(values)].max()))
         axes.set_xlabel(f"time from prompt to answer ({unit})")
-        limits = _limits(axes, estimate, seconds)
+        limits = _limits(axes, estimate, seconds, target)
         allowed = [value / seconds for value in _allowed(estimate) if value is not None]
         if target is not None:
-            limits.append(_target(axes, target, seconds))
             allowed.append(target[1] / seconds)
         _scale(axes, values / seconds, allowed)
         _draw_rows(axes, values / seconds)
@@ -107,7 +108,9 @@ def plot_latency(
 def _state(estimate: LatencyEstimate) -> str:
     if not estimate.stable:
         return "UNSTABLE: some queues grow without bound"
-    return "approximation, bands: typical error"
+    if estimate.expected_error.mean is not None and estimate.expected_error.mean.largest == 0:
+        return "means exact, bands of percentiles hold 95 % of comparable systems"
+    return "approximation, bands hold 95 % of comparable systems"
 
 
 def _unbounded(estimate: LatencyEstimate) -> str:
@@ -125,23 +128,22 @@ def _allowed(estimate: LatencyEstimate) -> tuple[float | None, float | None]:
     return limits.mean_latency, limits.p95_latency
 
 
-def _limits(axes: Axes, estimate: LatencyEstimate, seconds: float) -> list[Line2D]:
-    """The limits of the scenario as lines in the colours of what they limit."""
-    lines = []
-    for value, label, colour in zip(_allowed(estimate), ("mean", "p95"), (BLUE, ORANGE), strict=True):
+def _limits(axes: Axes, estimate: LatencyEstimate, seconds: float, target: tuple[str, float] | None) -> list[Line2D]:
+    """Limits of the scenario and the target as lines in the colours of what they are set on; one where they agree."""
+    wanted: dict[tuple[str, float], list[str]] = {}
+    for value, name in zip(_allowed(estimate), ("mean", "p95"), strict=True):
         if value is not None:
-            text = f"limit on the {label} of all: {show_seconds(value)}"
-            lines.append(
-                axes.axvline(value / seconds, color=colour, linestyle=(0, (4, 3)), linewidth=1.3, label=text, zorder=1)
-            )
+            wanted[name, value] = ["limit"]
+    if target is not None:
+        wanted.setdefault(target, []).append("target")
+    lines = []
+    for (level, value), kinds in wanted.items():
+        label, colour = next((label, colour) for name, label, colour, _, _ in _FIGURES if name == level)
+        preposition = "for" if "target" in kinds else "on"
+        text = f"{' and '.join(kinds)} {preposition} the {label} of all: {show_seconds(value)}"
+        style, width = ((0, (1, 1.5)), 1.6) if kinds == ["target"] else ((0, (4, 3)), 1.3)
+        lines.append(axes.axvline(value / seconds, color=colour, linestyle=style, linewidth=width, label=text, zorder=1))
     return lines
-
-
-def _target(axes: Axes, target: tuple[str, float], seconds: float) -> Line2D:
-    """What was asked for, as a line in the colour of what it is set on."""
-    label, colour = next((label, colour) for name, label, colour, _, _ in _FIGURES if name == target[0])
-    text = f"target for the {label} of all: {show_seconds(target[1])}"
-    return axes.axvline(target[1] / seconds, color=colour, linestyle=(0, (1, 1.5)), linewidth=1.6, label=text, zorder=1)
 
 
 def _scale(axes: Axes, values: FloatArray, limits: list[float]) -> None:
@@ -195,13 +197,13 @@ def _draw_rows(axes: Axes, values: FloatArray) -> None:
 
 
 def _draw_bands(axes: Axes, estimate: LatencyEstimate, seconds: float) -> list[Patch]:
-    """Typical errors round the mean and the 95th percentile over all prompts."""
+    """Round the mean and the 95th percentile over all prompts: the errors that 95 % of comparable systems do not exceed."""
     handles = []
     for name, label, colour in (("mean", "mean", BLUE), ("p95", "p95", ORANGE)):
         band, value = getattr(estimate.expected_error, name), getattr(estimate, name) / seconds
-        if band is None or band.typical == 0 or not np.isfinite(value):
+        if band is None or band.within == 0 or not np.isfinite(value):
             continue
-        width = 2 * value * band.typical
+        width = 2 * value * band.within
         axes.barh(0, width, left=value - width / 2, height=0.66, color=colour, alpha=0.3, linewidth=0, zorder=3)
-        handles.append(Patch(color=colour, alpha=0.3, linewidth=0, label=f"±{100 * band.typical:.2g} % of the {label}"))
+        handles.append(Patch(color=colour, alpha=0.3, linewidth=0, label=f"±{show_error(band.within)} of the {label}"))
     return handles

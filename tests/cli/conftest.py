@@ -86,7 +86,7 @@ def dmoa(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 @pytest.fixture
 def environment() -> dict[str, str]:
     """For processes: this checkout first, one encoding, no terminal."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "calibration")])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "calibration"), str(ROOT / "paper_figures")])
     return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "TERM": "dumb"}
 
 

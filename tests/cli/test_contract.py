@@ -91,7 +91,7 @@ def test_what_is_unbounded_is_null_with_a_reason(dmoa: Callable[..., Any], scena
     assert [latency[key] for key in ("mean", "p50", "p95", "p99")] == [None] * 4
     reason, memory = latency["reasons"]
     assert reason == (
-        "unstable: device device-0 is asked for 4.8 seconds of work a second; "
+        "unstable: device-0 is asked for 4.8 seconds of work a second; "
         "queues stay bounded when all rates are scaled by less than 0.2083"
     )
     assert memory.startswith("memory is null: ")

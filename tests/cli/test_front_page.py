@@ -30,17 +30,23 @@ HEAVY = [
 SCENARIO = ("--set", "--json", "--out")
 OPTIONS = {
     "plan": SCENARIO,
-    "region": (*SCENARIO, "--users"),
+    "region": (*SCENARIO, "--users", "--check"),
     "derive": (*SCENARIO, "--what", "--family", "--device", "--latex"),
     "capacity": (*SCENARIO, "--min-inclusion", "--direction", "--save"),
     "overload": (*SCENARIO, "--scale", "--buffer", "--prompts"),
     "whatif": (*SCENARIO, "--lose", "--lose-link", "--links", "--availability", "--central", "--round-trip", "--load-factor"),
-    "latency": SCENARIO,
+    "latency": (*SCENARIO, "--target", "--verify", "--queries", "--seed", "--queues"),
     "simulate": (*SCENARIO, "--queries", "--seed", "--replications", "--workers", "--scheduler", "--precision"),
     "burst": (*SCENARIO, "--prompts", "--until", "--at-once", "--buffer", "--replications", "--seed"),
+    "accuracy": ("TABLE", "--points", "--held-out", "--list", "--json", "--out"),
     "optimise": SCENARIO,
     "compare": (*SCENARIO, "--queries", "--seed", "--loads"),
     "replay": ("TRACE", "--json", "--out"),
+    "testbed": (
+        *(*SCENARIO, "--mode", "--backend", "--queries", "--seed", "--load", "--speed", "--prompts", "--model", "--synthetic"),
+        *("--url", "--live", "--from", "--open-queries", "--peer-jobs", "--patience", "--output-tokens"),
+    ),
+    "reproduce": ("--quick", "--seed", "--json", "--out"),
     "calibrate": (
         *("--backend", "--model", "--synthetic", "--url", "--api-key-env", "--device", "--timeout", "--budget", "--profile"),
         *("--resume", "--import", "--check", "--force", "--json"),

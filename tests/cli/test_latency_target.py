@@ -10,12 +10,20 @@ from typing import Any
 
 import pytest
 
+from dmoa_theory.cli.latency import _alike
+
 MISSED_BY_IDLE = "p95=1"
 
 
 @pytest.mark.parametrize(
     ("rate", "target", "code"),
-    [("0.002", "p95=400", 0), ("0.002", "mean=20 min", 0), ("0.008", "mean=100", 3), ("0.002", MISSED_BY_IDLE, 3)],
+    [
+        ("0.002", "P95 <= 400", 0),
+        ("0.002", "mean=20 minutes", 0),
+        ("0.002", "median < 1 hour", 0),
+        ("0.008", "mean=100", 3),
+        ("0.002", MISSED_BY_IDLE, 3),
+    ],
 )
 def test_met_or_missed(dmoa: Callable[..., Any], scenario: Callable[..., Path], rate: str, target: str, code: int) -> None:
     """Exit 0 or 3; the full answer either way, by the schema; the other keys as without a target."""
@@ -54,12 +62,17 @@ def test_what_the_report_says(dmoa: Callable[..., Any], scenario: Callable[..., 
     assert "It is MISSED at the present load" in missed
     nothing = " ".join(dmoa("latency", scenario(), "--target", MISSED_BY_IDLE).out.split())
     assert "No load meets it: a prompt that finds every device idle takes" in nothing
+    unbounded = " ".join(dmoa("latency", scenario(("0.002", "0.05")), "--target", "p95=400").out.split())
+    assert "It is MISSED at the present load, at which latency grows without bound. It is met up to" in unbounded
     edge = " ".join(dmoa("latency", scenario(), "--target", "mean=1e7 h").out.split())
     assert "beyond it queues are not bounded" in edge
 
 
-def test_files(dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path) -> None:
+def test_files(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The answer is in latency.json, the loads that were looked at in target.csv."""
+    monkeypatch.setattr("dmoa_theory.load_curves._MOST_LINKS", 0)  # no curves, which are simulated
     out = tmp_path / "out"
     assert dmoa("latency", scenario(), "--target", "p99=10 min", "--out", out).code == 0
     document = json.loads((out / "latency.json").read_text())
@@ -77,3 +90,12 @@ def test_a_target_that_cannot_be_read(dmoa: Callable[..., Any], scenario: Callab
     """One line, exit 2."""
     said = dmoa("latency", scenario(), "--target", target).complaint()
     assert said.startswith(f"--target = {target}: a figure (mean, p50, p95, p99)")
+
+
+def test_factors_have_the_same_digits() -> None:
+    """So that ends of an interval compare."""
+    assert _alike(1.9996, 1.98, 2.0213) == ["2.00", "1.98", "2.02"]
+    assert _alike(0.9, 0.8903, 0.9219) == ["0.900", "0.890", "0.922"]
+    assert _alike(25.04, 24.9, 25.3) == ["25.0", "24.9", "25.3"]
+    assert _alike(12345.6) == ["12,346"]
+    assert _alike(0.0, 0.0, 0.0) == ["0.00", "0.00", "0.00"]

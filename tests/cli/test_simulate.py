@@ -185,7 +185,7 @@ def test_a_load_above_one_that_the_run_did_not_notice(dmoa: Callable[..., Any], 
     assert (answer.code, document["stable"]) == (3, False)
     assert document["mean"] is not None
     assert document["reasons"][0] == (
-        "unstable: device device-0 is offered 1.004 seconds of work a second, which the run was too short to show; "
+        "unstable: device-0 is offered 1.004 seconds of work a second, which the run was too short to show; "
         "queues stay bounded when all rates are scaled by less than 0.9959"
     )
     report = dmoa("simulate", path, "--queries", "200")

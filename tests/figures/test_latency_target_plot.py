@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import pytest
 
 from dmoa_theory import System, latency
+from dmoa_theory.model.constraints import Constraints
 from dmoa_theory.plots.latency import plot_latency
 
 
@@ -20,4 +23,14 @@ def test_the_target_is_drawn_where_it_is(level: str, label: str) -> None:
         assert named[0].get_xdata()[0] == pytest.approx(seconds)
         assert axes.get_xlim()[0] <= seconds <= axes.get_xlim()[1]
     assert not [line for line in plot_latency(estimate).get_lines() if str(line.get_label()).startswith("target")]
+    plt.close("all")
+
+
+def test_a_target_that_is_the_limit_is_one_line() -> None:
+    """Named for both."""
+    system = System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1)
+    system = replace(system, constraints=Constraints(p95_latency=300.0))
+    lines = [line for line in plot_latency(latency(system), target=("p95", 300.0)).get_lines() if len(line.get_xdata()) == 2]
+    at_limit = [line.get_label() for line in lines if list(line.get_xdata()) == [300.0, 300.0]]
+    assert at_limit == ["limit and target for the p95 of all: 300 s"]
     plt.close("all")

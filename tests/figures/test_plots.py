@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.text import Text
 
+from dmoa_theory.delay.expected_error import show_error
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.constraints import Constraints
@@ -248,7 +249,7 @@ def test_latency_shows_every_user_limits_and_error_bands():
     assert np.allclose(by_label["p95"].get_xdata(), [estimate.p95, *estimate.user_p95])
     assert {line.get_xdata()[0] for label, line in by_label.items() if label.startswith("limit")} == {200.0, 900.0}
     error = estimate.expected_error
-    assert f"±{100 * error.p95.typical:.2g} % of the p95" in words(axes.figure)
+    assert f"±{show_error(error.p95.within)} of the p95" in words(axes.figure)
     assert "19" not in words(axes.figure)
     assert "30 slowest of" in words(plot_latency(latency(digraph())).figure)
 

@@ -93,7 +93,7 @@ def test_the_theory_keeps_its_word_here(compared: Comparison) -> None:
 @pytest.mark.parametrize(("theory", "half_width", "within"), [(1.1, 0.05, True), (0.9, 0.05, True), (1.1, 0.03, False)])
 def test_noise_is_allowed_on_top_of_the_expected_error(theory: float, half_width: float, within: bool) -> None:
     """Off by a tenth where six in a hundred are expected: the interval decides."""
-    band = ErrorBand(typical=0.02, largest=0.06, bias=0.0)
+    band = ErrorBand(typical=0.02, within=0.05, largest=0.06, bias=0.0)
     row = Row(quantity="mean latency", of="all", unit="s", theory=theory, simulated=1.0, half_width=half_width, expected=band)
     assert row.within_expected is within
 

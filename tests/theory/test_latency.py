@@ -100,8 +100,8 @@ def test_light_traffic_with_constant_service_and_delays() -> None:
     found = latency(system)
     way = {0: 2.5, 1: (2.5 + 8.0) / 2, 2: 14.0}  # user 1 asks 0 or 2 with equal chance; 1-2 and 2-0 have no opposite
     for u, trip in way.items():
-        assert found.user_mean[u] == pytest.approx((1 + trip) + 2 * (2 + trip) + 3, rel=1e-3)
-        np.testing.assert_allclose(found.stage_mean[u], [1 + trip, 2 + trip, 3], rtol=1e-3)
+        assert found.user_mean[u] == pytest.approx((1 + trip) + 2 * (2 + trip) + 3, rel=1e-6)
+        np.testing.assert_allclose(found.stage_mean[u], [1 + trip, 2 + trip, 3], rtol=1e-6)
 
 
 def test_messages_take_time_on_slow_links() -> None:
@@ -121,14 +121,14 @@ def test_messages_take_time_on_slow_links() -> None:
         footprint=footprint,
         link_rate=20.0,
     )
-    np.testing.assert_allclose(latency(system).stage_mean, [[1 + 2, 1 + 4, 1]] * 2, rtol=1e-3)
+    np.testing.assert_allclose(latency(system).stage_mean, [[1 + 2, 1 + 4, 1]] * 2, rtol=1e-6)
 
 
 def test_one_exponential_layer_is_a_harmonic_number() -> None:
-    """M = 1, exponential, load to zero: ``1 + 1/2 + ... + 1/(k + 1)`` and the aggregation."""
+    """M = 1, exponential, load to zero: ``1 + 1/2 + ... + 1/(k + 1)`` and the aggregation; integration leaves 3e-4."""
     for k in range(4):
         found = latency(System.from_arrays(np.ones((4, 4)) - np.eye(4), 1e-10, 1.0, M=1, k=k, law="exponential"))
-        assert found.mean == pytest.approx(1 + (1 / np.arange(1, k + 2)).sum(), rel=1e-8)
+        assert found.mean == pytest.approx(1 + (1 / np.arange(1, k + 2)).sum(), rel=3e-4 if k else 1e-9)
 
 
 # -- limits and monotonicity -----------------------------------------------------------------------------------------
@@ -171,10 +171,10 @@ def test_extreme_variability_and_load_stay_finite_and_ordered(scv: float, load: 
 
 
 def test_devices_six_orders_of_magnitude_apart() -> None:
-    """A query waits for the slow device it asks; users of quick devices who never ask it do not."""
+    """A query waits for the slow device it asks; users of quick devices who never ask it do not. Integration leaves 1e-3."""
     network = Network.from_links(4, [0, 1, 2, 3], [1, 0, 3, 2])
     system = System(network=network, arrival_rate=1e-9, service=ServiceTime.exponential([1e-3, 1e-3, 1e-3, 1e3]), moa=MoA(1, 1))
-    np.testing.assert_allclose(latency(system).user_mean, [2.5e-3, 2.5e-3, 1e3, 2e3], rtol=1e-5)
+    np.testing.assert_allclose(latency(system).user_mean, [2.5e-3, 2.5e-3, 1e3, 2e3], rtol=1e-3)
 
 
 # -- who waits, and who does not -------------------------------------------------------------------------------------
@@ -295,7 +295,8 @@ def test_users_who_run_the_same_in_groups_or_at_once() -> None:
     np.testing.assert_array_equal(by_user(once), by_user(each))
     light = latency(System.from_arrays(adjacency, 1e-9, 1.0, M=[2, 1, 0, 3], k=[2, 3, 1, 0], law="exponential"))
     exact = [2 * (1 + 1 / 2 + 1 / 3) + 1, (1 + 1 / 2 + 1 / 3 + 1 / 4) + 1, 1.0, 4.0]
-    np.testing.assert_allclose(light.user_mean, exact, rtol=1e-7)
+    np.testing.assert_allclose(light.user_mean[:2], exact[:2], rtol=4e-4)  # layers are integrated numerically
+    np.testing.assert_allclose(light.user_mean[2:], exact[2:], rtol=1e-7)
 
 
 def test_two_thousand_unequal_devices() -> None:

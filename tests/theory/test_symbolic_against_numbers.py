@@ -9,7 +9,7 @@ import pytest
 import sympy
 
 from dmoa_theory import Network, ServiceTime, System, build_topology, load_scenario, stability_region
-from dmoa_theory import latency as numeric_latency
+from dmoa_theory.delay.independent import independent_latency
 from dmoa_theory.delay.queue import pollaczek_khinchine
 from dmoa_theory.model.moa import MoA
 from dmoa_theory.model.service import Stage
@@ -210,7 +210,7 @@ def test_the_homogeneous_latency_is_the_numeric_one(M: int) -> None:
             network=build_topology("complete", n=n), arrival_rate=rate, service=ServiceTime.exponential(3.0), moa=MoA(M, k)
         )
         found = function(M=M, k=k, alpha=3.0, lam=rate, scv=1.0)
-        assert found == pytest.approx(numeric_latency(system).mean, rel=1e-9)
+        assert found == pytest.approx(independent_latency(system).mean, rel=1e-9)
 
 
 def test_the_latency_doubles_where_it_says() -> None:

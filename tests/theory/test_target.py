@@ -98,7 +98,7 @@ def test_an_estimate_that_does_not_rise(monkeypatch: pytest.MonkeyPatch) -> None
 
 def _say(monkeypatch: pytest.MonkeyPatch, figure: Callable[[float], float], error: float | None) -> None:
     """Put an estimate by a formula of the load in the place of the real one."""
-    band = None if error is None else ErrorBand(error, error, 0.0)
+    band = None if error is None else ErrorBand(error, error, error, 0.0)
 
     def estimate(system: System) -> Any:
         value = figure(float(system.rates[0]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from dmoa_theory import Constraints, Footprint, MoA, Network, ServiceTime, System, build_topology, latency, optimise
+from dmoa_theory import Constraints, Footprint, MoA, Network, ServiceTime, System, build_topology, latency
+from dmoa_theory import optimise as optimise_and_try_out
 from dmoa_theory.accuracy.table import AccuracyEntry, AccuracyTable, read_accuracy
 from dmoa_theory.errors import InputError
 from dmoa_theory.optimisation.candidates import evaluate
@@ -61,6 +63,11 @@ def _meets(system: System, M: int, k: int, accuracy: float) -> bool:
     limits, figures = system.constraints, _figures(system, M, k)
     within = all(getattr(limits, name) is None or value <= getattr(limits, name) for name, value in figures.items())
     return within and (limits.min_accuracy is None or accuracy >= limits.min_accuracy)
+
+
+def optimise(system: System, **options: Any) -> Decision:
+    """The choice alone, by accuracies as stated: what is tried out, explained and fitted has tests of its own."""
+    return optimise_and_try_out(system, **{"simulation": False, "explain": False, "fitted": False, **options})
 
 
 def _chosen(decision: Decision) -> tuple[int, int] | None:
@@ -321,14 +328,14 @@ def test_the_front_is_not_dominated(seed: int) -> None:
 
 def test_a_plan_settles_on_the_pick() -> None:
     system = replace(_system(rate=1e-4), accuracy="mitra2024-same")
-    plan = make_plan(system)
+    plan = make_plan(system, simulation=False)
     picked = plan.decision.recommended
     assert picked is not None
     assert plan.settled is not None
     assert plan.settled.system.moa.inferences() == MoA(picked.M, picked.k).inferences()
     assert plan.settled.bottleneck.utilisation == pytest.approx(picked.utilisation)
     assert plan.region.system is system
-    assert make_plan(_system(rate=0.05)).settled is None
+    assert make_plan(_system(rate=0.05), simulation=False).settled is None
 
 
 def test_progress_is_told_to_the_end() -> None:
@@ -362,7 +369,7 @@ def test_a_quorum_goes_along() -> None:
 def test_the_plan_carries_what_is_to_run() -> None:
     """JSON says which (M, k) its figures are for, and holds region and latency of the recommended one."""
     system = System.from_arrays(1 - np.eye(4), 0.002, 20.0, M=2, k=2)
-    plan = make_plan(system)
+    plan = make_plan(system, simulation=False)
     answer = plan.to_dict()
     assert answer["region"]["configuration"] == {"M": 2, "k": 2, "quorum": None}
     assert answer["recommended"] is not None

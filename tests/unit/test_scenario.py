@@ -116,6 +116,14 @@ def test_every_commented_key_of_the_example_works(
     assert any(repr(getattr(changed, part)) != repr(getattr(plain, part)) for part in parts) or keys == ("quorum",)
 
 
+def test_limits_of_latency_may_have_units(read: Callable[..., System]) -> None:
+    """As a target may; what is no time is refused by its name."""
+    limits = read(PLAIN + '[constraints]\nmean_latency = "5 min"\np95_latency = "0.2 hours"\n').constraints
+    assert (limits.mean_latency, limits.p95_latency) == (300.0, 720.0)
+    with pytest.raises(InputError, match=r"constraints\.p95_latency = 5 fortnights: a time above 0"):
+        read(PLAIN + '[constraints]\np95_latency = "5 fortnights"\n')
+
+
 def test_every_commented_key_of_the_example_is_tried() -> None:
     """Those of a line that starts with "# key ="; file, selection and samples need a file of their own (below)."""
     commented = set(re.findall(r"^# (\w+) =", EXAMPLE, re.MULTILINE))

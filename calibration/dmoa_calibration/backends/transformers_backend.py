@@ -133,6 +133,33 @@ class TransformersBackend:
             decode_cpu_s=end_cpu - stamps.cpu,
         )
 
+    def continue_ids(self, ids: list[int], most: int, *, end: int | None = None, temperature: float = 0.0) -> list[int]:
+        """Tokens that the model writes after those, at most so many, up to the end token if there is one; not timed.
+
+        Parameters
+        ----------
+        ids : list of int
+            Token ids of the prompt.
+        most : int
+            Tokens to write; exactly so many without an end token.
+        end : int, optional
+            Token after which the text is over.
+        temperature : float
+            Of the sampling; 0 takes the likeliest token always.
+        """
+        torch, transformers = _engine()
+        prompt = torch.tensor([ids], device=self._device)
+        sampling = {"do_sample": True, "temperature": temperature} if temperature > 0 else {"do_sample": False}
+        length = {"max_new_tokens": most} | ({"min_new_tokens": most} if end is None else {})
+        settings = transformers.GenerationConfig(use_cache=True, pad_token_id=0, eos_token_id=end, **sampling, **length)
+        try:
+            with _quiet(), torch.inference_mode():
+                answer = self._network.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=settings)
+        except (RuntimeError, IndexError, ValueError, MemoryError) as error:
+            reason = (" ".join(str(error).split()) or type(error).__name__)[:160]
+            raise CalibrationError(f"the engine failed: {reason}") from error
+        return [int(i) for i in answer[0, len(ids) :].tolist()]
+
     def describe(self) -> dict[str, dict[str, Any]]:
         """Give the ``runtime`` and ``model`` parts of a profile."""
         torch, transformers = _engine()

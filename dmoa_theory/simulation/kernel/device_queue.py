@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmoa_theory.simulation.kernel.compiled import BUILD, compiled, inlined, kernel, reordered
+from dmoa_theory.kernel_build import BUILD
+from dmoa_theory.simulation.kernel.compiled import compiled, inlined, kernel, reordered
 
 __all__ = ["close_window", "serve", "settle"]
 

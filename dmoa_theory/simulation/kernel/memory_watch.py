@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dmoa_theory.kernel_build import BUILD
 from dmoa_theory.model.checks import FloatArray
-from dmoa_theory.simulation.kernel.compiled import BUILD, kernel
+from dmoa_theory.simulation.kernel.compiled import kernel
 
 __all__ = ["Memory", "look_at_memory"]
 

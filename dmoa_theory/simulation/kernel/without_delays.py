@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 
-from dmoa_theory.simulation.kernel.compiled import BUILD, inlined, kernel
+from dmoa_theory.kernel_build import BUILD
+from dmoa_theory.simulation.kernel.compiled import inlined, kernel
 from dmoa_theory.simulation.kernel.device_queue import serve
 from dmoa_theory.simulation.kernel.draws import choose_by_weight, choose_neighbours, draw_service, draw_user, next_exponential
 from dmoa_theory.simulation.kernel.event_heap import push, replace_first, take_first

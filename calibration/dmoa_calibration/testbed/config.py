@@ -1,0 +1,274 @@
+"""Configuration of one node: a JSON or TOML file, checked here and nowhere else."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from dmoa_calibration.backends import LOADERS
+from dmoa_theory.errors import InputError
+from dmoa_theory.model.service import Law
+
+__all__ = [
+    "BackendConfig",
+    "Limits",
+    "MoaConfig",
+    "Name",
+    "NodeConfig",
+    "SecretSource",
+    "ServiceConfig",
+    "Timeouts",
+    "TlsConfig",
+    "is_loopback",
+    "read_node_config",
+]
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+AboveZero = Annotated[float, Field(gt=0, le=1e9)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Three = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+_MESSAGE_OVERHEAD = 4096  # bytes of a peer's message beside its text
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+class MoaConfig(_Section):
+    """Layers, neighbours asked in each, and answers waited for (all when None)."""
+
+    M: Annotated[int, Field(ge=0, le=64)]
+    k: Annotated[int, Field(ge=0, le=1000)]
+    quorum: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _quorum_fits(self) -> MoaConfig:
+        if self.quorum is not None and self.quorum > self.k + 1:
+            raise ValueError(f"quorum is a whole number from 1 to k + 1 = {self.k + 1}")
+        return self
+
+
+class ServiceConfig(_Section):
+    """Law of the service times to be paced: mean and SCV in the first layer, later layers and the aggregation."""
+
+    law: Law
+    mean: Three
+    scv: Three
+    samples: list[float] | None = None
+
+    @model_validator(mode="after")
+    def _times_are_possible(self) -> ServiceConfig:
+        if not all(0 <= value <= 1e9 for value in self.mean + self.scv):
+            raise ValueError("mean and scv are numbers from 0 to 1e9")
+        if (self.law is Law.EMPIRICAL) != bool(self.samples):
+            raise ValueError("samples belong to the empirical law, and to no other")
+        if self.samples and not all(0 < value <= 1e9 for value in self.samples):
+            raise ValueError("samples are seconds above 0")
+        return self
+
+
+class BackendConfig(_Section):
+    """Which engine answers, and with which model; as :func:`dmoa_calibration.backends.open_backend` takes them."""
+
+    name: str
+    model: str | None = None
+    synthetic: str | None = None
+    url: str | None = None
+    api_key_env: str | None = None
+    device: str | None = None
+    n_threads: Annotated[int, Field(ge=1)] = 1
+    dtype: str | None = None
+    n_ctx: Annotated[int, Field(ge=64)] | None = None
+    timeout: AboveZero = 300.0
+
+    @model_validator(mode="after")
+    def _known_engine(self) -> BackendConfig:
+        if self.name not in LOADERS:
+            raise ValueError(f"name is one of {', '.join(sorted(LOADERS))}")
+        return self
+
+
+class SecretSource(_Section):
+    """Where a secret is: an environment variable or a file; never the secret itself."""
+
+    env: str | None = None
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SecretSource:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("exactly one of env and file")
+        return self
+
+
+class TlsConfig(_Section):
+    """PEM files: this node's certificate and key, and the authority that signed those of the others."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+class Limits(_Section):
+    """What a node holds at most; beyond, it refuses with 429 and says when to come back."""
+
+    open_queries: Annotated[int, Field(ge=1)] = 1000
+    peer_jobs: Count = 4000
+    held_bytes: Annotated[int, Field(ge=1024)] = 2**28
+    prompt_bytes: Annotated[int, Field(ge=16)] = 2**16
+    response_bytes: Annotated[int, Field(ge=16)] = 2**16
+    body_bytes: Annotated[int, Field(ge=1024)] = 2**21
+    read_seconds: AboveZero = 10.0
+    idle_seconds: AboveZero = 60.0
+    kept_answers: Annotated[int, Field(ge=1)] = 10_000
+
+
+class Timeouts(_Section):
+    """Seconds after which a node does not wait any longer, and how often it asks somebody else instead."""
+
+    response: AboveZero = 600.0
+    delivery: AboveZero = 5.0
+    replacements: Annotated[int, Field(ge=0, le=16)] = 2
+    gossip: AboveZero = 0.5
+    suspect: AboveZero = 5.0
+    dead: AboveZero = 15.0
+    forget: AboveZero = 600.0
+    clock_skew: AboveZero = 60.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Timeouts:
+        if not self.gossip < self.suspect <= self.dead <= self.forget:
+            raise ValueError("gossip < suspect <= dead <= forget")
+        return self
+
+
+class NodeConfig(_Section):
+    """Everything that a node is told.
+
+    Examples
+    --------
+    >>> config = NodeConfig(name="a", data_dir="nodes/a", moa={"M": 0, "k": 0}, mode="paced",
+    ...                     service={"0": {"law": "deterministic", "mean": [0.1, 0.1, 0.1], "scv": [0, 0, 0]}})
+    >>> config.host, config.limits.open_queries
+    ('127.0.0.1', 1000)
+    """
+
+    version: Literal[1] = 1
+    name: Name
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    advertise: str | None = None
+    seeds: list[str] = []
+    data_dir: Path
+    moa: MoaConfig
+    neighbours: dict[Name, Annotated[float, Field(ge=0)]] | None = None
+    link_delay: dict[Name, Seconds] = {}
+    mode: Literal["paced", "padded", "real"]
+    service: dict[Annotated[str, StringConstraints(pattern=r"^\d{1,4}$")], ServiceConfig] | None = None
+    backend: BackendConfig | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=10**6)] = 16
+    exact_output: bool = False
+    seed: Annotated[int, Field(ge=0)] = 0
+    events: bool = True
+    web: bool = True
+    peer_key: SecretSource | None = None
+    client_token: SecretSource | None = None
+    tls: TlsConfig | None = None
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> NodeConfig:
+        if self.mode != "real" and not self.service:
+            raise ValueError(f"service is needed in mode {self.mode}: the times to keep")
+        if (self.backend is None) != (self.mode == "paced"):
+            raise ValueError("backend is needed in modes padded and real, and has no place in mode paced")
+        for url in (*self.seeds, *([self.advertise] if self.advertise else [])):
+            check_url(url)
+        answers = self.moa.k + 1 if self.moa.M else 0
+        longest = self.limits.prompt_bytes + answers * (self.limits.response_bytes + 32) + _MESSAGE_OVERHEAD
+        if longest > self.limits.body_bytes:
+            raise ValueError(
+                f"limits.body_bytes must hold a prompt and k + 1 responses: {longest} or more,"
+                " or smaller prompt_bytes and response_bytes"
+            )
+        if self.neighbours is not None and self.moa.M and sum(w > 0 for w in self.neighbours.values()) < self.moa.k:
+            raise ValueError(f"neighbours must be at least k = {self.moa.k}, with weights above 0")
+        if not is_loopback(self.host):
+            for field in ("peer_key", "client_token"):
+                if getattr(self, field) is None:
+                    raise ValueError(
+                        f"{field} is needed where others can reach the node (host {self.host}); 127.0.0.1 needs none"
+                    )
+        if self.advertise is None and self.host in ("0.0.0.0", "::", ""):
+            raise ValueError("advertise is needed with a host that stands for all addresses: the one that others are to use")
+        return self
+
+
+def check_url(url: str) -> str:
+    """An address of a node: scheme, host and port, nothing else.
+
+    Raises
+    ------
+    ValueError
+        When it is anything else.
+    """
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or parts.path.rstrip("/") or parts.query or parts.fragment or parts.username is not None or len(url) > 300:
+        raise ValueError("an address such as http://192.168.1.5:8400, without path, user or password")
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_node_config(path: Path) -> NodeConfig:
+    """Read a node's configuration.
+
+    Raises
+    ------
+    InputError
+        One line: the file, the field, its value and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError("config", path, "a JSON or TOML file with the configuration of a node") from None
+    try:
+        content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError("config", path, "readable JSON, or TOML in a file that ends in .toml") from None
+    return checked_config(content, str(path))
+
+
+def checked_config(content: Any, file: str | None = None) -> NodeConfig:
+    """A configuration from plain values; complaints in one line."""
+    try:
+        return NodeConfig.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "config"
+        allowed = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            raise InputError(field, InputError.MISSING, allowed, file=file) from None
+        shown = "a table" if isinstance(first["input"], dict | BaseModel) else first["input"]
+        raise InputError(field, shown, allowed, file=file) from None

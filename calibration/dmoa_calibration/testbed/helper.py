@@ -1,0 +1,185 @@
+"""What a device does for its neighbours: take jobs on, serve them in turn, and bring the responses back.
+
+A job is on disk before it is acknowledged, and stays there until its response has been; whoever sends a job twice has it served
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+
+from dmoa_calibration.testbed.config import NodeConfig
+from dmoa_calibration.testbed.event_log import EventLog
+from dmoa_calibration.testbed.journal import Journal, Statement
+from dmoa_calibration.testbed.protocol.membership import Membership
+from dmoa_calibration.testbed.protocol.messages import InferenceRequest, InferenceResponse
+from dmoa_calibration.testbed.protocol.peers import PeerError, Peers
+from dmoa_calibration.testbed.work_queue import Work, WorkQueue
+
+__all__ = ["RESPONSE_PATH", "Helper"]
+
+RESPONSE_PATH = "/peer/v1/response"
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between two tries
+_PRUNE_EVERY = 200
+_QUEUED, _DONE, _DELIVERED = "queued", "done", "delivered"
+
+
+class Helper:
+    """Jobs of other nodes.
+
+    Parameters
+    ----------
+    config : NodeConfig
+    journal : Journal
+    log : EventLog
+    queue : WorkQueue
+    peers : Peers
+    membership : Membership
+    """
+
+    def __init__(
+        self, config: NodeConfig, journal: Journal, log: EventLog, queue: WorkQueue, peers: Peers, membership: Membership
+    ) -> None:
+        self._config, self._journal, self._log = config, journal, log
+        self._queue, self._peers, self._membership = queue, peers, membership
+        self._states: OrderedDict[str, str] = OrderedDict()  # of jobs, those delivered last among them
+        self._accepting: dict[str, asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.open = self.duplicates = self.taken = self.abandoned = 0
+        self.held_bytes = 0  # responses that are on their way
+        self._delivered = 0
+
+    def resume(self) -> None:
+        """Take over what the process before left unserved or undelivered."""
+        delivered = self._journal.read_now("select job from jobs where state = ? order by number", (_DELIVERED,))
+        self._states.update((job, _DELIVERED) for (job,) in delivered)
+        rows = self._journal.read_now(
+            "select job, state, request, response from jobs where state <> 'delivered' order by number"
+        )
+        for job, state, asked, answered in rows:
+            self._states[job] = state
+            request = InferenceRequest.model_validate_json(asked)
+            self.open += 1
+            if state == _QUEUED:
+                self._enqueue(request)
+            else:
+                self._send(request, InferenceResponse.model_validate_json(answered))
+
+    async def take(self, request: InferenceRequest, check_room: Callable[[], None]) -> bool:
+        """Take on a job; comes back when it is on disk. False if it was taken on before.
+
+        What ``check_room`` raises for a job that is new goes to the caller; nothing comes between it and taking the room.
+
+        Raises
+        ------
+        sqlite3.Error
+            When it cannot be written down; it may still be served.
+        """
+        job = request.job
+        state = self._states.get(job)
+        if state is not None:
+            self.duplicates += 1
+            if job in self._accepting:
+                await asyncio.shield(self._accepting[job])
+            elif state == _DELIVERED:
+                await self._send_again(request)
+            return False
+        check_room()
+        self._states[job] = _QUEUED
+        stored = request.model_dump_json()
+        written = self._accepting[job] = self._journal.write(("insert into jobs (job, request) values (?, ?)", (job, stored)))
+        self.open += 1
+        self.taken += 1
+        self._enqueue(request)  # at once: only the acknowledgement has to wait for the disk
+        try:
+            await asyncio.shield(written)
+        finally:
+            self._accepting.pop(job, None)
+        return True
+
+    def _enqueue(self, request: InferenceRequest) -> None:
+        self._queue.put(
+            Work(
+                job=request.job,
+                query=request.query,
+                stage=request.stage,
+                kind=request.kind,
+                origin=request.origin,
+                k=request.k,
+                prompt=request.prompt,
+                done=partial(self._served, request),
+            )
+        )
+
+    def _served(self, request: InferenceRequest, response: InferenceResponse) -> None:
+        self._states[request.job] = _DONE
+        self._journal.note(
+            ("update jobs set state = ?, response = ? where job = ?", (_DONE, response.model_dump_json(), request.job))
+        )
+        self._send(request, response)
+
+    def _send(self, request: InferenceRequest, response: InferenceResponse) -> None:
+        task = asyncio.create_task(self._deliver(request, response))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_again(self, request: InferenceRequest) -> None:
+        """An origin that asks for a delivered job anew has lost the response: it gets the same one once more."""
+        rows = await self._journal.read("select response from jobs where job = ?", (request.job,))
+        if rows and rows[0][0] is not None and self._states.get(request.job) == _DELIVERED:
+            self._states[request.job] = _DONE
+            self.open += 1
+            self._send(request, InferenceResponse.model_validate_json(rows[0][0]))
+
+    async def _deliver(self, request: InferenceRequest, response: InferenceResponse) -> None:
+        """Bring a response back, however often it takes; given up when its origin has been forgotten."""
+        size = len((response.text or "").encode())
+        self.held_bytes += size
+        until = time.monotonic() + self._config.timeouts.forget
+        pause = _FIRST_PAUSE
+        try:
+            while not await self._try(request, response):
+                if time.monotonic() > until:
+                    self.abandoned += 1
+                    break
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        finally:
+            self.held_bytes -= size
+        self._delivered_now(request.job)
+
+    async def _try(self, request: InferenceRequest, response: InferenceResponse) -> bool:
+        member = self._membership.member(request.origin)
+        url = request.reply_to if member is None else member.record.url
+        try:
+            answer = await self._peers.post(url, RESPONSE_PATH, response, request.origin)
+        except PeerError:
+            return False
+        return answer.status < 500 and answer.status not in (401, 429)  # what it refuses for its content it always will
+
+    def _delivered_now(self, job: str) -> None:
+        self.open -= 1
+        self._states[job] = _DELIVERED
+        self._states.move_to_end(job)
+        self._delivered += 1
+        statements: list[Statement] = [("update jobs set state = ? where job = ?", (_DELIVERED, job))]
+        if self._delivered % _PRUNE_EVERY == 0:
+            for old in self._oldest():
+                del self._states[old]
+                statements.append(("delete from jobs where job = ?", (old,)))
+        self._journal.note(*statements)
+
+    def _oldest(self) -> list[str]:
+        """Delivered jobs beyond those that are kept to know duplicates by."""
+        delivered = [job for job, state in self._states.items() if state == _DELIVERED]
+        return delivered[: max(0, len(delivered) - self._config.limits.kept_answers)]
+
+    async def stop(self) -> None:
+        """Leave everything as it is: the journal knows it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

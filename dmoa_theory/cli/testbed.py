@@ -1,0 +1,331 @@
+"""``dmoa testbed``."""
+
+# ruff: noqa: PT028 - a verb whose name begins like that of a test
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from dmoa_theory.cli.options import WHOLE, Options
+from dmoa_theory.cli.output import print_json, progress
+from dmoa_theory.cli.testbed_report import report, write_run_folder
+from dmoa_theory.errors import BackendUnavailableError, InputError
+from dmoa_theory.model.run_record import OUTCOMES
+from dmoa_theory.quantities import show_seconds
+
+if TYPE_CHECKING:
+    from dmoa_calibration.testbed.drive import Snapshot
+    from dmoa_calibration.testbed.drive_plan import Instruction
+    from dmoa_calibration.testbed.run_testbed import RunPlan, TestbedRun
+    from dmoa_theory.live.measured_run import MeasuredRun
+    from dmoa_theory.model.system import System
+
+__all__ = ["testbed"]
+
+_NOT_AS_ASKED = 3
+_INTERRUPTED = 130
+#: A run longer than this is announced with its length, and one longer than that has to be asked for, s.
+_LONG, _ALL_DAY = 60.0, 3600.0
+#: Mean service below which messages and the machine's own ticks show, s.
+_SHORTEST = 0.05
+
+
+def testbed(
+    scenario: Path | None = None,
+    config: Path | None = None,
+    /,
+    *,
+    mode: Annotated[
+        Literal["paced", "padded", "real"] | None,
+        Parameter(help="Sleep the scenario's service times, pad an LLM to them, or let it take its own; default as --backend."),
+    ] = None,
+    backend: Annotated[
+        Literal["paced", "transformers", "llama_cpp", "openai_http"],
+        Parameter(help="What answers at every device; paced is no LLM at all."),
+    ] = "paced",
+    queries: Annotated[int | None, WHOLE, Parameter(help="Prompts to send; default 200, or those of --prompts.")] = None,
+    seed: Annotated[int, WHOLE, Parameter(help="Of arrivals, choices and service times.")] = 0,
+    load: Annotated[
+        float | None, Parameter(help="Scale all rates so that the busiest device has this load, by the scenario's times.")
+    ] = None,
+    speed: Annotated[
+        float | None,
+        Parameter(help="Run the scenario's times so many times faster: service, delays, arrivals (paced, padded)."),
+    ] = None,
+    prompts: Annotated[
+        Path | None, Parameter(help="JSON of AlpacaEval's kind to take prompts from; answers go to outputs.json in --out.")
+    ] = None,
+    model: Annotated[str | None, Parameter(help="Folder, GGUF file, or name at the server.")] = None,
+    synthetic: Annotated[str | None, Parameter(help="Instead: a shape with random weights, such as llama-tiny-q8.")] = None,
+    url: Annotated[str | None, Parameter(help="Server that all devices share (openai_http).")] = None,
+    api_key_env: Annotated[str | None, Parameter(help="Environment variable that holds the server's key.")] = None,
+    device: Annotated[str | None, Parameter(help="Where the engine computes.")] = None,
+    output_tokens: Annotated[int, WHOLE, Parameter(help="Most tokens of an answer.")] = 16,
+    open_queries: Annotated[int | None, WHOLE, Parameter(help="Prompts that a device takes on; more are refused.")] = None,
+    peer_jobs: Annotated[int | None, WHOLE, Parameter(help="Jobs of others that a device takes on; more are refused.")] = None,
+    patience: Annotated[float, Parameter(help="Seconds to wait for a next answer after the last prompt.")] = 60.0,
+    live: Annotated[bool, Parameter(negative="", help="Show queues and latency on the terminal while it runs.")] = False,
+    again: Annotated[
+        Path | None, Parameter(name="--from", help="Run nothing: evaluate the run in this folder, which --out wrote, again.")
+    ] = None,
+    options: Options = Options(),  # noqa: B008 - frozen
+) -> int:
+    """Run the live network on this machine, one process a device, and hold what it does against theory and simulation.
+
+    Prompts arrive as in the scenario, whatever has become of those before; latency counts from when each was to be sent.
+    Ctrl-C ends the run and reports what was answered. --out DIR gets everything recorded: it must not be there yet.
+
+    ``dmoa testbed node CONFIG`` runs one node by hand, as its JSON or TOML configuration says.
+
+    Parameters
+    ----------
+    scenario
+        A scenario file; default the bundled example. Or the word node.
+    config
+        With node: its configuration.
+    """
+    if scenario is not None and str(scenario) == "node":
+        return _node(config)
+    if config is not None:
+        raise InputError("argument", config, "one scenario; a configuration comes after the word node")
+    if again is not None:
+        return _again(again, scenario, options)
+    _needed()
+    chosen = mode or ("paced" if backend == "paced" else "real")
+    asked = None if prompts is None else _instructions(prompts)
+    count = queries if queries is not None else 200 if asked is None else len(asked)
+    engine = {"model": model, "synthetic": synthetic, "url": url, "api_key_env": api_key_env, "device": device}
+    plan = _plan(chosen, backend, engine, count, seed, asked, output_tokens, open_queries, peer_jobs, patience)
+    system = _loaded(options.system(scenario), load)
+    _not_all_day(system, count, speed, chosen)
+    speed = 1.0 if speed is None else speed
+    system = _faster(system, speed, chosen)
+    out = None if options.out is None else Path(options.out)
+    if out is not None:
+        from dmoa_calibration.testbed.run_folder import check_new_folder
+
+        check_new_folder(out)
+    if live and (options.json or not sys.stderr.isatty()):
+        live = False  # nobody would see it
+    run = _run(system, plan, answers=asked is not None, live=live)
+    return _evaluated(run, system, asked, out, options, scenario, speed)
+
+
+def _again(folder: Path, scenario: Path | None, options: Options) -> int:
+    """Evaluate a run of old: needs no more than its folder."""
+    from dmoa_theory.live.measured_run import evaluate
+    from dmoa_theory.model.run_record import read_run
+
+    if options.out is not None:
+        raise InputError("--out", options.out, "not beside --from: the folder of the run has it all")
+    record = read_run(folder)
+    facts = record.facts
+    overrides = [*facts.get("overrides", []), *options.set] if scenario is None else options.set
+    system = replace(options, set=overrides).system(folder / "scenario.toml" if scenario is None else scenario)
+    system = _faster(system, float(facts.get("speed", 1.0)), facts["mode"])
+    if len(facts["rates"]) != system.n_devices:
+        raise InputError("--from", folder, f"a run of {system.n_devices} devices, as the scenario has them")
+    system = system.with_rates(facts["rates"])
+    with progress("simulating runs of this length") as advance:
+        result = evaluate(record, system, seed=facts["seed"], progress=advance)
+    if options.json:
+        print_json(result.to_dict())
+    else:
+        report(result, None)
+    return _code(result)
+
+
+def _code(result: MeasuredRun) -> int:
+    if result.partial:
+        return _INTERRUPTED
+    return 0 if result.stable and result.sound else _NOT_AS_ASKED
+
+
+def _evaluated(
+    run: TestbedRun,
+    system: System,
+    asked: tuple[Instruction, ...] | None,
+    out: Path | None,
+    options: Options,
+    scenario: Path | None,
+    speed: float,
+) -> int:
+    """Hold the run against theory and simulation; print, write, and say how it went."""
+    from dmoa_theory.live.measured_run import evaluate
+
+    if not len(run.record.jobs):
+        reasons = ", ".join(f"{count} {what}" for what, count in _outcomes(run).items() if count)
+        raise InputError("run", reasons, "at least one inference; a larger queue, or a scenario that sends less")
+    run.record.facts.update({"overrides": list(options.set), "speed": speed})
+    with progress("simulating runs of this length") as advance:
+        result = evaluate(run.record, system, seed=run.record.facts["seed"], progress=advance)
+    document = result.to_dict()
+    if out is not None:
+        write_run_folder(result, run, document, asked, out, scenario)
+    if options.json:
+        print_json(document)
+    else:
+        report(result, out)
+    return _code(result)
+
+
+def _needed() -> None:
+    """The live network needs aiohttp, which comes with an extra."""
+    from importlib.util import find_spec
+
+    if find_spec("aiohttp") is None:
+        raise BackendUnavailableError("testbed", "testbed")
+
+
+def _node(config: Path | None) -> int:
+    _needed()
+    if config is None:
+        raise InputError("config", InputError.MISSING, "dmoa testbed node CONFIG: a JSON or TOML file that describes the node")
+    from dmoa_calibration.testbed.process import run_node
+
+    return run_node(config)
+
+
+def _instructions(path: Path) -> tuple[Instruction, ...]:
+    from dmoa_calibration.testbed.drive_plan import read_instructions
+
+    return read_instructions(path)
+
+
+def _plan(
+    mode: Literal["paced", "padded", "real"],
+    backend: str,
+    engine: dict[str, Any],
+    count: int,
+    seed: int,
+    asked: tuple[Instruction, ...] | None,
+    output_tokens: int,
+    open_queries: int | None,
+    peer_jobs: int | None,
+    patience: float,
+) -> RunPlan:
+    """What to run, checked before anything starts."""
+    from dmoa_calibration.testbed.config import BackendConfig, Limits
+    from dmoa_calibration.testbed.run_testbed import RunPlan
+
+    if count < 1:
+        raise InputError("--queries", count, "a whole number, 1 or more")
+    if seed < 0:
+        raise InputError("--seed", seed, "a whole number, 0 or more")
+    if output_tokens < 1:
+        raise InputError("--output-tokens", output_tokens, "a whole number, 1 or more")
+    if not (math.isfinite(patience) and patience > 0):
+        raise InputError("--patience", patience, "a number of seconds above 0")
+    if (backend == "paced") != (mode == "paced"):
+        allowed = "paced with --backend paced; padded or real with an LLM"
+        raise InputError("--mode", mode, allowed)
+    given = {name: value for name, value in engine.items() if value is not None}
+    if backend == "paced" and given:
+        name, value = next(iter(given.items()))
+        raise InputError(f"--{name.replace('_', '-')}", value, "only with a --backend that is an LLM")
+    if backend == "openai_http" and "url" not in given:
+        raise InputError("--url", InputError.MISSING, "where the server is, such as http://127.0.0.1:8080")
+    if backend in {"transformers", "llama_cpp"} and ("model" in given) == ("synthetic" in given):
+        raise InputError("--model", given.get("model", InputError.MISSING), "a model, or --synthetic NAME: exactly one")
+    limits = {}
+    for name, most in (("open_queries", open_queries), ("peer_jobs", peer_jobs)):
+        if most is not None:
+            low = 1 if name == "open_queries" else 0
+            if most < low:
+                raise InputError(f"--{name.replace('_', '-')}", most, f"a whole number, {low} or more")
+            limits[name] = most
+    return RunPlan(
+        mode=mode,
+        backend=None if backend == "paced" else BackendConfig(name=backend, **given),
+        prompts=count,
+        seed=seed,
+        texts=() if asked is None else tuple(each.text for each in asked),
+        max_output_tokens=output_tokens,
+        exact_output="synthetic" in given,  # answers of random weights have no end of their own
+        limits=Limits(**{"open_queries": max(1000, count), "peer_jobs": 10**6, "held_bytes": 2**30} | limits),
+        patience=patience,
+    )
+
+
+def _loaded(system: System, load: float | None) -> System:
+    if load is None:
+        return system
+    if not (math.isfinite(load) and load > 0):
+        raise InputError("--load", load, "a number above 0, such as 0.8; 1 or more overloads a device")
+    from dmoa_theory.stability.loads import utilisation
+
+    return system.with_rates(system.rates * (load / float(utilisation(system).max())))
+
+
+def _not_all_day(system: System, prompts: int, speed: float | None, mode: str) -> None:
+    """Refuse a run of hours that nobody asked for by name."""
+    length = prompts / float(system.rates.sum())
+    if speed is None and mode != "real" and length > _ALL_DAY:
+        shortest = min(float(system.service.for_k(group.k).mean.min()) for group in system.groups())
+        times = float(f"{max(min(length / _LONG, shortest / _SHORTEST), 1.0):.1g}")
+        allowed = (
+            f"a factor: as it stands the run takes {show_seconds(length)}; {times:g} makes that {show_seconds(length / times)}"
+        )
+        raise InputError("--speed", InputError.MISSING, allowed)
+
+
+def _faster(system: System, speed: float, mode: str) -> System:
+    """All times of the scenario divided by one number; loads stay."""
+    if not (math.isfinite(speed) and speed > 0):
+        raise InputError("--speed", speed, "a number above 0, such as 100")
+    if speed == 1:
+        return system
+    if mode == "real":
+        raise InputError("--speed", speed, "1 with mode real: an LLM takes its own time")
+    if system.link_rate is not None:
+        raise InputError("--speed", speed, "1 with a link rate, which a live run cannot keep anyway")
+    ks = {group.k for group in system.groups() if group.M > 0} or {0}
+    if system.service.grows_with_k and len(ks) > 1:
+        raise InputError("--speed", speed, "1 where users differ in k, and service times of a profile with it")
+    known = system.service.for_k(max(ks))
+    samples = None if known.samples is None else tuple(times / speed for times in known.samples)
+    error = np.asarray(known.mean_error) / speed
+    service = replace(known, mean=known.mean / speed, mean_error=error, samples=samples)
+    network = replace(system.network, link_delay=np.asarray(system.network.link_delay) / speed)
+    return replace(system, service=service, network=network, arrival_rate=system.rates * speed)
+
+
+def _run(system: System, plan: RunPlan, *, answers: bool, live: bool) -> TestbedRun:
+    from dmoa_calibration.testbed.run_testbed import run_testbed
+
+    length = plan.prompts / float(system.rates.sum())
+    if sys.stderr.isatty() and length > _LONG and not live:
+        print(
+            f"dmoa: this run takes {show_seconds(length)} or longer; Ctrl-C ends it and keeps what was answered",
+            file=sys.stderr,
+        )
+    if live:
+        from dmoa_theory.cli.testbed_live import live_table
+
+        with live_table(system, plan.prompts) as watch:
+            return run_testbed(system, plan, answers=answers, watch=watch)
+    with _bar(plan.prompts) as watch_bar:
+        return run_testbed(system, plan, answers=answers, watch=watch_bar)
+
+
+@contextmanager
+def _bar(prompts: int) -> Iterator[Callable[[Snapshot], None] | None]:
+    """A bar on standard error; nothing, and no questions to the nodes, when that is not a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with progress("running the live network") as advance:
+        yield lambda seen: advance((seen.answered + seen.refused) / prompts)
+
+
+def _outcomes(run: TestbedRun) -> dict[str, int]:
+    return {name: run.record.count(place) for place, name in enumerate(OUTCOMES)}

@@ -1,0 +1,100 @@
+"""A table on the terminal while a live network runs: queues, work in progress, latency."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dmoa_theory.model.units import show_bytes
+from dmoa_theory.quantities import show_seconds
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dmoa_calibration.testbed.drive import Snapshot
+    from dmoa_theory.model.system import System
+
+__all__ = ["live_table", "snapshot_table"]
+
+_SHOWN = 16
+#: Snapshots that the little curves are drawn of.
+_KEPT = 40
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+@contextmanager
+def live_table(system: System, prompts: int) -> Iterator[Callable[[Snapshot], None]]:
+    """A table on standard error that follows the network until the end of the ``with`` block, and is gone then.
+
+    Parameters
+    ----------
+    system : System
+    prompts : int
+        That will be sent.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    seen: deque[Snapshot] = deque(maxlen=_KEPT)
+    with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
+
+        def watch(snapshot: Snapshot) -> None:
+            seen.append(snapshot)
+            live.update(snapshot_table(system, prompts, list(seen)), refresh=True)
+
+        yield watch
+
+
+def snapshot_table(system: System, prompts: int, seen: list[Snapshot]) -> Table:
+    """The network as it is, and its queues as they were in the last snapshots.
+
+    Parameters
+    ----------
+    system : System
+    prompts : int
+    seen : list of Snapshot
+        The last one is now; at least one.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    now = seen[-1]
+    recent = show_seconds(now.recent) if now.recent == now.recent else "-"
+    refused = f", {now.refused:,} refused" if now.refused else ""
+    title = (
+        f"{max(now.time, 0.0):.0f} s: {now.sent:,} of {prompts:,} prompts sent, {now.answered:,} answered{refused}, "
+        f"{max(now.sent - now.answered - now.refused, 0):,} under way; the last took {recent}"
+    )
+    words = Text(title, style="bold")
+    table = Table(box=box.SIMPLE_HEAD, title=words, title_justify="left", pad_edge=False, min_width=len(title))
+    for place, head in enumerate(("device", "works", "waiting", "queue so far", "own prompts", "served", "memory")):
+        table.add_column(head, justify="left" if place in {0, 3} else "right", no_wrap=True)
+    order = sorted(range(system.n_devices), key=lambda d: -now.waiting[d])[:_SHOWN] if system.n_devices > _SHOWN else None
+    for d in range(system.n_devices) if order is None else order:
+        resident = now.resident[d]
+        cells = (
+            system.network.name(d),
+            "●" if now.in_service[d] else "·",
+            f"{now.waiting[d]:,}",
+            sparkline([snapshot.waiting[d] + snapshot.in_service[d] for snapshot in seen]),
+            f"{now.open_prompts[d]:,}",
+            f"{now.served[d]:,}",
+            "-" if resident is None else show_bytes(resident),
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def sparkline(values: list[int]) -> str:
+    """A row of blocks as high as the numbers.
+
+    Examples
+    --------
+    >>> sparkline([0, 1, 2, 4])
+    ' ▂▄█'
+    """
+    top = max(max(values), 1)
+    return "".join(_BLOCKS[round(value / top * (len(_BLOCKS) - 1))] for value in values)

@@ -1,0 +1,166 @@
+"""What ``dmoa testbed`` says of a run, and the folder it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmoa_theory.cli.output import console, json_text, print_lines, print_table, write_csv, write_text
+from dmoa_theory.model.run_record import REFUSED
+from dmoa_theory.quantities import show_number, show_seconds, show_share
+
+if TYPE_CHECKING:
+    from dmoa_calibration.testbed.drive_plan import Instruction
+    from dmoa_calibration.testbed.run_testbed import TestbedRun
+    from dmoa_theory.live.measured_run import MeasuredRun
+
+__all__ = ["report", "run_lines", "write_run_folder"]
+
+
+def report(result: MeasuredRun, out: Path | None) -> None:
+    """Print a run: service times, the comparison, and what to make of it.
+
+    Parameters
+    ----------
+    result : MeasuredRun
+    out : Path or None
+        Where it was written to.
+    """
+    from dmoa_theory.cli.report import headline
+
+    where = console()
+    print_lines(where, headline(result.system))
+    print_table(where, result.service_table())
+    print_table(where, result.table())
+    print_lines(where, run_lines(result))
+    if out is not None:
+        print_lines(where, [f"Everything recorded is in {out}; dmoa replay {out / 'trace.csv'} plays it again."])
+
+
+def run_lines(result: MeasuredRun) -> Iterator[str]:
+    """What was run, how it compares, and what keeps it from being the whole truth."""
+    record, facts = result.record, result.record.facts
+    engine = "no LLM: every device sleeps the scenario's service times" if facts["backend"] is None else facts["backend"]
+    if facts.get("model"):
+        engine += f" with {facts['model']}"
+    yield (
+        f"Measured, {facts['mode']} ({engine}): {result.answered:,} of {len(record.prompts):,} prompts answered, "
+        f"{len(record.jobs):,} inferences, seed {facts['seed']}."
+    )
+    if facts.get("speed", 1) != 1:
+        yield f"All times of the scenario were run {show_number(facts['speed'])} times faster, and are told as they were run."
+    kept = result.window.last - result.window.first
+    if result.stable:
+        yield (
+            f"Figures are of {kept:,} prompts: the first {result.cut.left_out:,} found queues still filling, and the last "
+            f"{result.cut.cut_off:,} saw them run empty. Simulated: {result.simulated.runs} runs of the same length, cut "
+            "alike, at the measured service times."
+        )
+        row = result.row("mean latency")
+        verdict = "where 19 in 20 such runs lie, or within 5 %" if row.within else "OUTSIDE of what chance explains"
+        yield f"Mean latency is {100 * row.difference:+.1f} % off the simulation, {verdict}."
+    else:
+        yield _grown(result)
+    again = result.replayed
+    if again.prompts:
+        yield (
+            "The same prompts, choices and service times through ideal queues take "
+            f"{show_seconds(float(again.replayed.mean()))} on average: {show_seconds(again.overhead)} "
+            f"({show_share(again.share)} of that) more was measured, for network, hand-over and the wait for a processor."
+        )
+    yield from (f"{reason[0].upper()}{reason[1:]}." for reason in result.reasons() if not reason.startswith("unstable"))
+    yield from (f"Beware: {text}." for text in result.system.warnings())
+
+
+def _grown(result: MeasuredRun) -> str:
+    """How fast the queues of an overloaded run grew; of one with full queues, what they kept out."""
+    row = result.row("jobs gained", "all devices")
+    refused = result.record.count(REFUSED)
+    if refused:
+        share = show_share(refused / len(result.record.prompts))
+        return (
+            f"OVERLOADED: full devices refused {refused:,} prompts ({share}), so queues stayed short; without that they would "
+            f"have grown by {show_number(row.theory)} jobs a second in all."
+        )
+    off = f"{100 * (row.measured / row.theory - 1):+.1f} %" if row.theory > 0 else "-"
+    return (
+        f"OVERLOADED: queues grew by {show_number(row.measured)} jobs a second in all, {off} off the fluid limit at the "
+        "service times and arrivals of this run. Averages mean nothing here."
+    )
+
+
+def _scenario_text(scenario: Path | None) -> str:
+    from importlib import resources
+
+    from dmoa_theory.model.scenario import EXAMPLE
+
+    if scenario is not None:
+        return scenario.read_text(encoding="utf-8")
+    return resources.files("dmoa_theory").joinpath("data").joinpath(EXAMPLE).read_text(encoding="utf-8")
+
+
+def write_run_folder(
+    result: MeasuredRun,
+    run: TestbedRun,
+    document: dict[str, Any],
+    asked: tuple[Instruction, ...] | None,
+    out: Path,
+    scenario: Path | None,
+) -> None:
+    """Write everything that is known of a run into a folder, which is there whole or not at all.
+
+    Parameters
+    ----------
+    result : MeasuredRun
+    run : TestbedRun
+    document : dict
+        What --json prints.
+    asked : tuple of Instruction, optional
+        Prompts of a file, whose answers are written in its format.
+    out : Path
+    scenario : Path or None
+        The scenario's file; None for the bundled one.
+    """
+    import json
+
+    from dmoa_calibration.testbed.run_folder import whole_folder
+    from dmoa_theory.live.replayed import run_trace
+    from dmoa_theory.model.run_record import write_run
+    from dmoa_theory.plots.style import save
+    from dmoa_theory.plots.testbed import plot_live_latency, plot_live_queues, plot_live_utilisation
+    from dmoa_theory.simulation.traces.files import write_trace
+
+    with whole_folder(out) as draft:
+        write_text(draft / "scenario.toml", _scenario_text(scenario))
+        write_text(draft / "testbed.json", json_text(document))
+        write_csv(draft / "comparison.csv", result.records())
+        write_run(result.record, draft)
+        write_text(draft / "events.jsonl", "".join(json.dumps(event, separators=(",", ":")) + "\n" for event in run.events))
+        trace = run_trace(result.record)
+        if trace is not None:
+            write_trace(trace[0], draft / "trace.csv")
+        if asked is not None:
+            write_text(draft / "outputs.json", json.dumps(_outputs(run, asked), indent=2, ensure_ascii=False) + "\n")
+        memory: list[dict[str, Any]] = [
+            {"time_s": at, **dict(zip(result.record.names, now, strict=True))} for at, now in run.resident
+        ]
+        write_csv(draft / "memory.csv", memory)
+        save(plot_live_latency(result), draft / "latency.png")
+        save(plot_live_queues(result), draft / "queues.png")
+        save(plot_live_utilisation(result), draft / "utilisation.png")
+
+
+def _outputs(run: TestbedRun, asked: tuple[Instruction, ...]) -> list[dict[str, Any]]:
+    """Answers as AlpacaEval takes them: one an instruction that was answered, the first answer where it was sent twice."""
+    moa, facts = run.record.facts["moa"], run.record.facts
+    alike = all(len(set(moa[name])) == 1 for name in ("layers", "k"))
+    what = f"M={moa['layers'][0]},k={moa['k'][0]}" if alike else "by user"
+    generator = f"dmoa {what} {facts.get('model') or facts.get('backend') or facts['mode']}"
+    found = []
+    for place, each in enumerate(asked):
+        sent = range(place, len(run.record.prompts), len(asked))
+        answer = next((run.answers[q] for q in sent if q in run.answers), None)
+        if answer is not None:
+            found.append({**each.rest, "instruction": each.text, "output": answer, "generator": generator})
+    return found

@@ -1,0 +1,75 @@
+"""The law of a query's duration if its stages were independent, by convolution: what Pearson's type III law leaves out.
+
+Three cumulants fix mean, spread and skewness. Where a service law is far from gamma, lognormal with SCV 3 say, the percentiles
+of the type III law are off by up to 17 % though its cumulants are right. So the independent sum, whose law convolution gives,
+is compared with the type III law of *its* cumulants, and each standardised percentile is corrected by the difference.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dmoa_theory.model.checks import FloatArray, IntArray
+
+__all__ = ["StageCurve", "comonotone_quantiles", "sum_quantiles"]
+
+_NODES, _SPAN = 1024, 12.0
+
+
+class StageCurve(NamedTuple):
+    """Distribution functions of one kind of stage: chances at rising times; both of shape (rows, points)."""
+
+    times: FloatArray
+    chances: FloatArray
+
+
+def sum_quantiles(
+    curves: list[StageCurve], repeats: list[IntArray], mean: FloatArray, deviation: FloatArray, levels: FloatArray
+) -> FloatArray:
+    """Quantiles of the sum of independent stages, shape (rows, levels), s; numerical, to about a hundredth of the deviation.
+
+    Parameters
+    ----------
+    curves : list of StageCurve
+    repeats : list of ndarray, shape (rows,)
+        How often each kind of stage occurs in a row's queries.
+    mean, deviation : ndarray, shape (rows,), s
+        Of the sum, which fix the step of the grid.
+    levels : ndarray, shape (l,)
+        Probabilities, rising.
+    """
+    step = (mean + _SPAN * deviation) / _NODES
+    transform = np.ones((mean.size, _NODES + 1), dtype=np.complex128)
+    for curve, repeat in zip(curves, repeats, strict=True):
+        rows = zip(curve.times, curve.chances, step.tolist(), strict=True)
+        masses = np.stack([_masses(times, chances, width) for times, chances, width in rows])
+        transform *= np.fft.rfft(masses, 2 * _NODES, axis=1) ** repeat[:, None]
+    law = np.cumsum(np.fft.irfft(transform, 2 * _NODES, axis=1)[:, :_NODES], axis=1)
+    nodes = np.arange(_NODES) + 0.5
+    found = [np.interp(levels, np.maximum.accumulate(row), nodes) for row in law]
+    return np.asarray(np.stack(found) * step[:, None])
+
+
+def comonotone_quantiles(curves: list[StageCurve], repeats: list[IntArray], levels: FloatArray) -> FloatArray:
+    """Quantiles of the sum of stages that move together, shape (rows, levels), s: the sums of the stages' own quantiles."""
+    total = np.zeros((repeats[0].size, levels.size))
+    for (times, chances), repeat in zip(curves, repeats, strict=True):
+        rows = zip(times, np.maximum.accumulate(chances, axis=1), strict=True)
+        total += repeat[:, None] * np.stack([np.interp(levels, reached, t) for t, reached in rows])
+    return total
+
+
+def _masses(times: FloatArray, chances: FloatArray, width: float) -> FloatArray:
+    """Mass at the nodes of an even grid, each bit of it shared by its two neighbours so that the mean stays the same."""
+    area = np.concatenate(([0.0], np.cumsum(np.diff(times) * (chances[1:] + chances[:-1]) / 2)))
+    x = width * np.arange(-1, _NODES + 1)
+    place = np.clip(np.searchsorted(times, x, side="right") - 1, 0, times.size - 1)
+    past = x - times[place]
+    following = np.minimum(place + 1, times.size - 1)
+    run = times[following] - times[place]
+    slope = np.divide(chances[following] - chances[place], run, out=np.zeros(x.size), where=run > 0)
+    within = area[place] + past * (chances[place] + slope * past / 2)
+    integral = np.where(x < times[0], 0.0, within)
+    return np.asarray(np.maximum(np.diff(integral, 2) / width, 0.0))

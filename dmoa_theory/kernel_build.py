@@ -1,0 +1,40 @@
+"""One number that stands for the source of everything compiled here.
+
+Kernels are kept in numba's cache on disk. That cache looks at the kernel's own file only; so that a kernel is also compiled
+anew when a function that it calls has changed, each takes :data:`BUILD` as its last argument's default value, which is part
+of what the cache goes by.
+
+It is one number for all rooms, because numba's dispatcher takes two omitted arguments of the same type for the same argument:
+after a kernel with one default value, every call of a kernel with another would be typed in Python, tens of times slower.
+"""
+
+from __future__ import annotations
+
+import zlib
+from importlib import resources
+
+__all__ = ["BUILD"]
+
+_SOURCES = {
+    "dmoa_theory.simulation.kernel": (
+        "compiled", "device_queue", "draws", "event_heap", "memory_watch", "random_numbers", "records", "state", "tables",
+        "with_delays", "without_delays",
+    ),
+    "dmoa_theory.delay.closure": (
+        "choice_polynomials", "compiled", "drop_kernel", "law_tables", "pair_kernels", "stage_kernel",
+    ),
+}  # fmt: skip
+
+
+def _build() -> int:
+    """A checksum of every source named."""
+    checksum = 0
+    for package, names in _SOURCES.items():
+        folder = resources.files(package)
+        for name in names:
+            checksum = zlib.crc32(folder.joinpath(f"{name}.py").read_bytes(), checksum)
+    return checksum
+
+
+#: Changes whenever a kernel or what it calls does.
+BUILD = _build()

@@ -1,0 +1,1 @@
+"""What a live network did, beside what theory and simulation say of it."""

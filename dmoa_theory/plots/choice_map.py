@@ -1,0 +1,123 @@
+"""Which (M, k) is best, over the load and the latency budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dmoa_theory.plots.scales import log_scale, pin_ticks
+from dmoa_theory.plots.style import house_style, new_axes
+from dmoa_theory.plots.text import halo, heading, panel_message
+from dmoa_theory.quantities import rate_unit, time_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from dmoa_theory.optimisation.choice_map import ChoiceMap
+
+__all__ = ["plot_choice_map"]
+
+_WORDS = {
+    "mean_latency": "mean latency",
+    "p95_latency": "p95 latency",
+    "p99_latency": "p99 latency",
+    "user_mean_latency": "mean latency of every user",
+    "user_p95_latency": "p95 latency of every user",
+    "user_p99_latency": "p99 latency of every user",
+}
+
+
+def plot_choice_map(found: ChoiceMap, *, ax: Axes | None = None) -> Axes:
+    """Draw the most accurate (M, k) as a region for every load and latency budget.
+
+    Parameters
+    ----------
+    found : ChoiceMap
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmoa_theory import System
+    >>> from dmoa_theory.accuracy.table import read_accuracy
+    >>> from dmoa_theory.optimisation.candidates import Evaluations
+    >>> from dmoa_theory.optimisation.choice_map import choice_map
+    >>> system = System.from_arrays(1 - np.eye(4), 0.002, 25.0, M=1, k=2)
+    >>> found = choice_map(Evaluations(system), read_accuracy("mitra2024-diverse").entries, points=6)
+    >>> plot_choice_map(found).get_ylabel()
+    'limit on p95 latency (s)'
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    with house_style():
+        axes = ax if ax is not None else new_axes(6.8, 4.8)
+        pin_ticks(axes)
+        heading(axes, "Most accurate (M, k) within the limits", "by load and latency budget; blank: nothing meets the limits")
+        per, unit = rate_unit(found.rate * float(np.median(found.scales)))
+        seconds, time_name = time_unit(float(np.median(found.budgets)))
+        rates, budgets = found.rate * found.scales * per, found.budgets / seconds
+        axes.set_xlabel(f"prompts per {unit}, all users")
+        axes.set_ylabel(f"limit on {_WORDS[found.latency]} ({time_name})")
+        used = [c for c in range(len(found.configurations)) if (found.best == c).any()]
+        log_scale(axes, float(rates[0]), float(rates[-1]))
+        axes.set_yscale("log")
+        axes.set_ylim(budgets[0], budgets[-1])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        if not used:
+            panel_message(axes, "Nothing meets the limits at any of these loads.")
+            return axes
+        # few distinct tones, light enough for the names that stand on them
+        tones = colormaps["viridis"](np.linspace(0.95, 0.25, len(used)))
+        tones[:, :3] = 0.45 + 0.55 * tones[:, :3]
+        place = np.full(found.best.shape, np.nan)
+        for row, c in enumerate(used):
+            place[found.best == c] = row
+        norm = BoundaryNorm(np.arange(len(used) + 1) - 0.5, len(used))
+        axes.pcolormesh(rates, budgets, place.T, cmap=ListedColormap(tones), norm=norm, shading="nearest", rasterized=True)
+        for row, c in enumerate(used):
+            where = _middle(place == row)
+            name = "({},{})".format(*found.configurations[c])
+            axes.text(
+                rates[where[0]],
+                budgets[where[1]],
+                name,
+                ha="center",
+                va="center",
+                fontsize=9,
+                path_effects=halo(),
+                clip_on=True,
+            )
+        now = found.rate * per
+        if rates[0] < now < rates[-1]:
+            axes.axvline(now, color="0.25", linewidth=1.1, linestyle=(0, (4, 3)))
+            axes.annotate(
+                "now",
+                (now, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, -3),
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+            )
+        return axes
+
+
+def _middle(inside: np.ndarray) -> tuple[int, int]:
+    """A cell well inside a region: the one furthest from what is outside."""
+    from scipy.ndimage import distance_transform_cdt
+
+    padded = np.pad(inside, 1)
+    depth = distance_transform_cdt(padded, metric="chessboard")[1:-1, 1:-1]
+    deepest = np.argwhere(depth == depth.max())
+    centre = deepest[np.abs(deepest - deepest.mean(axis=0)).sum(axis=1).argmin()]
+    return int(centre[0]), int(centre[1])

@@ -1,0 +1,214 @@
+"""``dmoa testbed``."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+QUICK = """\
+title = "three desks"
+[network]
+topology = "complete"
+n = 3
+names = ["left", "middle", "right"]
+[arrivals]
+rate = 4.0
+[service]
+mean = [0.02, 0.03, 0.04]
+scv = 0.5
+[moa]
+M = 1
+k = 1
+"""
+FILES = {
+    *("scenario.toml", "testbed.json", "comparison.csv", "run.json", "prompts.csv", "stages.csv", "jobs.csv", "events.jsonl"),
+    *("trace.csv", "memory.csv", "latency.png", "queues.png", "utilisation.png"),
+}
+
+
+@pytest.fixture
+def desks(tmp_path: Path) -> Path:
+    """Three desks with quick devices."""
+    path = tmp_path / "desks.toml"
+    path.write_text(QUICK)
+    return path
+
+
+def test_a_run_its_record_and_its_replay(dmoa: Callable[..., Any], desks: Path, tmp_path: Path) -> None:
+    """JSON by the schema, all prompts answered, the folder whole; the trace replays, and the folder is evaluated again."""
+    out = tmp_path / "run"
+    answer = dmoa("testbed", desks, "--queries", 40, "--seed", 3, "--json", "--out", out)
+    assert answer.code == 0, answer.err
+    document = answer.checked("testbed")
+    assert (document["queries"], document["jobs"], document["mode"], document["seed"]) == (40, 120, "paced", 3)
+    assert document["outcomes"]["answered"] == document["outcomes"]["sent"] == 40
+    assert {path.name for path in out.iterdir()} == FILES
+    assert json.loads((out / "testbed.json").read_text()) == document
+    rows = {(row["quantity"], row["of"]): row for row in document["comparison"]["rows"]}
+    assert rows["mean latency", "all prompts"]["measured"] == document["mean"]
+    assert rows["utilisation", "right"]["scenario"] == pytest.approx(4 * 3 * 0.04)
+    assert document["replay"]["prompts"] == 40
+    assert document["replay"]["overhead"] > 0
+    for device, mean in zip(document["service"], (0.02, 0.03, 0.04), strict=True):
+        assert device["scenario"]["first"] == mean
+        assert device["measured"]["first"] > 0
+    replayed = dmoa("replay", out / "trace.csv", "--json").checked("replay")
+    assert replayed["mean"] == pytest.approx(document["replay"]["replayed"]["mean"])
+    assert dmoa("testbed", "--from", out, "--json").checked("testbed") == document
+    refused = dmoa("testbed", desks, "--queries", 40, "--out", out).complaint()
+    assert "never written over another" in refused
+    with (out / "jobs.csv").open() as table:
+        jobs = list(csv.DictReader(table))
+    ends: dict[str, float] = {}
+    for job in sorted(jobs, key=lambda job: float(job["started"])):  # one inference at a time at each device
+        assert float(job["reached"]) <= float(job["started"]) < float(job["ended"])
+        assert float(job["started"]) >= ends.get(job["device"], 0.0)
+        ends[job["device"]] = float(job["ended"])
+
+
+def test_prompts_of_a_file_are_answered_in_its_format(dmoa: Callable[..., Any], desks: Path, tmp_path: Path) -> None:
+    """As AlpacaEval takes them: instruction, output, generator, and what else the file said."""
+    questions = tmp_path / "eval.json"
+    questions.write_text(json.dumps([{"instruction": "Why?", "dataset": "koala"}, {"instruction": "How?"}]))
+    answer = dmoa("testbed", desks, "--set", "arrivals.rate=20", "--prompts", questions, "--json", "--out", tmp_path / "run")
+    assert answer.checked("testbed")["queries"] == 2
+    outputs = json.loads((tmp_path / "run" / "outputs.json").read_text())
+    assert [each["instruction"] for each in outputs] == ["Why?", "How?"]
+    assert outputs[0]["dataset"] == "koala"
+    assert all(each["output"] and each["generator"] == "dmoa M=1,k=1 paced" for each in outputs)
+
+
+def test_a_full_device_refuses_and_overload_exits_3(dmoa: Callable[..., Any], desks: Path) -> None:
+    """Refusals are counted, growth stands beside the fluid limit, and the report says so in words."""
+    answer = dmoa("testbed", desks, "--load", 3, "--queries", 80, "--open-queries", 4, "--json")
+    assert answer.code == 3, answer.err
+    document = answer.checked("testbed")
+    outcomes = document["outcomes"]
+    assert outcomes["refused"] > 0
+    assert outcomes["answered"] + outcomes["refused"] == 80
+    rows = document["comparison"]["rows"]
+    assert {row["quantity"] for row in rows} == {"jobs gained"}
+    assert all(row["within"] is None and row["theory"] is not None for row in rows)  # queues without a bound would grow
+    assert any("refused because a queue was full" in reason for reason in document["reasons"])
+
+
+def test_the_report_speaks(dmoa: Callable[..., Any], desks: Path) -> None:
+    """Times faster than the scenario's: loads stay, and so does the wording."""
+    answer = dmoa("testbed", desks, "--set", "service.mean=2.0", "--set", "arrivals.rate=0.05", "--speed", 60, "--queries", 20)
+    assert answer.code == 0, answer.err
+    for words in ("Measured, paced", "20 of 20 prompts answered", "ideal queues", "mean latency", "utilisation, left"):
+        assert words in answer.out
+    assert max(map(len, answer.out.splitlines())) <= 112
+
+
+def test_the_bundled_scenario_runs_when_it_is_hurried(dmoa: Callable[..., Any]) -> None:
+    """As it stands it takes hours, and says what to do; then its loads are those of the scenario."""
+    said = dmoa("testbed", "--queries", 30).complaint()
+    assert "takes 3750 s; 60 makes that 62.5 s" in said
+    document = dmoa("testbed", "--queries", 30, "--speed", 1000, "--json").checked("testbed")
+    assert (document["queries"], document["speed"]) == (30, 1000)
+    loads = dmoa("region", "--json").checked("region")["utilisation"]
+    rows = {(row["quantity"], row["of"]): row for row in document["comparison"]["rows"]}
+    assert rows["utilisation", "desk-1"]["scenario"] == pytest.approx(loads[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--queries", "0"), "--queries = 0"),
+        (("--seed", "-1"), "--seed = -1"),
+        (("--load", "0"), "--load = 0"),
+        (("--speed", "0"), "--speed = 0"),
+        (("--patience", "0"), "--patience = 0"),
+        (("--mode", "real"), "--mode = real: paced with --backend paced"),
+        (("--backend", "transformers", "--mode", "paced"), "--mode = paced"),
+        (("--backend", "transformers"), "--model is missing"),
+        (("--backend", "openai_http"), "--url is missing"),
+        (("--model", "x"), "--model = x: only with a --backend"),
+        (("--backend", "llama_cpp", "--synthetic", "llama-tiny", "--speed", "2"), "--speed = 2"),
+        (("--prompts", "nowhere.json"), "--prompts = nowhere.json"),
+        (("--open-queries", "0"), "--open-queries = 0"),
+        (("--from", "nowhere"), "nowhere: no run"),
+        (("--set", "network.link_rate=1 MB/s"), "link_rate"),
+        (("--set", "arrivals.rate=0.001"), "--speed is missing: a factor: as it stands the run takes 18.5 h"),
+    ],
+)
+def test_bad_input_is_refused_in_a_line(
+    dmoa: Callable[..., Any], desks: Path, arguments: tuple[str, ...], complaint: str
+) -> None:
+    assert complaint in dmoa("testbed", desks, *arguments).complaint()
+
+
+def test_what_is_not_installed_is_said_with_its_mend(dmoa: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, and the command that mends it."""
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "aiohttp" else there(name))
+    assert "pip install 'dmoa[testbed]'" in dmoa("testbed").complaint()
+
+
+def test_a_node_by_hand_needs_its_configuration(dmoa: Callable[..., Any], desks: Path, tmp_path: Path) -> None:
+    """Its complaints are those of the node."""
+    assert "config is missing" in dmoa("testbed", "node").complaint()
+    assert "comes after the word node" in dmoa("testbed", desks, desks).complaint()
+    wrong = tmp_path / "node.json"
+    wrong.write_text('{"name": "a b"}')
+    answer = dmoa("testbed", "node", wrong)
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_an_interruption_keeps_what_was_answered_and_leaves_no_process(
+    listening: list[str], environment: dict[str, str], desks: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C once: a partial answer, exit code 130, every node gone."""
+    out, work = tmp_path / "run", tmp_path / "work"
+    work.mkdir()
+    command = [*listening, "testbed", str(desks), "--queries", "5000", "--json", "--out", str(out)]
+    there = {**environment, "TMPDIR": str(work)}
+    run = subprocess.Popen(command, env=there, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 60
+        while not _answered(work) and time.monotonic() < until:
+            time.sleep(0.05)
+        nodes = _nodes_of(run.pid)
+        assert len(nodes) == 3
+        time.sleep(0.5)  # for the driver to hear of it
+        run.send_signal(signal.SIGINT)
+        printed, complaint = run.communicate(timeout=60)
+    finally:
+        run.kill()
+        run.wait()
+    assert run.returncode == 130, complaint
+    document = json.loads(printed)
+    assert document["partial"]
+    assert 0 < document["queries"] < 5000
+    assert (out / "trace.csv").is_file()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in nodes)
+    assert list(work.iterdir()) == []
+
+
+def _answered(work: Path) -> bool:
+    """Whether some node has answered prompts."""
+    return sum(path.read_text().count('"query_ended"') for path in work.glob("*/*/events.jsonl")) >= 3
+
+
+def _nodes_of(parent: int) -> list[int]:
+    """Processes that this one started."""
+    found = []
+    for task in Path(f"/proc/{parent}/task").glob("*/children"):
+        try:
+            found += [int(pid) for pid in task.read_text().split()]
+        except OSError:
+            continue
+    return [pid for pid in found if os.path.exists(f"/proc/{pid}")]

@@ -1,0 +1,86 @@
+"""Pictures of the optimiser: the map of the best (M, k) and a sweep show what was found, and nothing is cut off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import image
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+from dmoa_theory import System
+from dmoa_theory.accuracy.table import read_accuracy
+from dmoa_theory.optimisation.candidates import Evaluations
+from dmoa_theory.optimisation.choice_map import ChoiceMap, choice_map
+from dmoa_theory.optimisation.limits import Limits
+from dmoa_theory.optimisation.sweep import Sweep
+from dmoa_theory.plots.choice_map import plot_choice_map
+from dmoa_theory.plots.style import save
+from dmoa_theory.plots.sweep import plot_sweep
+
+
+@pytest.fixture(scope="module")
+def found() -> ChoiceMap:
+    system = System.from_arrays(1 - np.eye(4), 0.002, 25.0, M=1, k=2)
+    return choice_map(Evaluations(system, Limits()), read_accuracy("mitra2024-diverse").entries, points=8)
+
+
+def _words(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.findobj(Text)]
+
+
+def test_the_map_names_every_region(found: ChoiceMap) -> None:
+    axes = plot_choice_map(found)
+    used = {found.configurations[c] for c in np.unique(found.best) if c >= 0}
+    words = _words(axes)
+    for M, k in used:
+        assert words.count(f"({M},{k})") == 1
+    assert "now" in words
+    mesh = np.ma.filled(axes.collections[0].get_array(), np.nan)  # type: ignore[no-untyped-call]
+    np.testing.assert_array_equal(np.isnan(mesh), (found.best < 0).T)
+
+
+def test_a_map_where_nothing_works_says_so(found: ChoiceMap) -> None:
+    from dataclasses import replace
+
+    axes = plot_choice_map(replace(found, best=np.full_like(found.best, -1)))
+    assert any("Nothing meets the limits" in " ".join(text.split()) for text in _words(axes))
+
+
+ROWS = tuple(
+    {
+        "constraints.p95_latency": 100.0 * place,
+        "choice": None if place == 0 else f"M={place} k=1",
+        "accuracy": None if place == 0 else 0.3 + 0.1 * place,
+        "accuracy_error": 0.05,
+        "mean_s": 50.0 * place,
+        "p95_s": 90.0 * place,
+        "by_user_accuracy": 0.35 + 0.1 * place,
+    }
+    for place in range(4)
+)
+
+
+def test_a_sweep_shows_its_points() -> None:
+    figure = plot_sweep(Sweep(key="constraints.p95_latency", rows=ROWS, partial=False, resumed=0))
+    top, bottom = figure.axes
+    mean, p95 = bottom.lines[:2]
+    np.testing.assert_allclose(mean.get_ydata(), [50, 100, 150])
+    np.testing.assert_allclose(p95.get_xdata(), [100, 200, 300])
+    assert {"(1,1)", "(2,1)", "(3,1)"} <= set(_words(top))
+    assert "dotted: nothing meets the limits" in bottom.get_xlabel()
+
+
+def test_an_empty_sweep_is_a_picture_too(tmp_path: Path) -> None:
+    assert save(plot_sweep(Sweep(key="a.b", rows=(), partial=True, resumed=0)), tmp_path / "sweep.png").exists()
+
+
+def test_nothing_is_cut_off(found: ChoiceMap, tmp_path: Path) -> None:
+    sweep = Sweep(key="constraints.p95_latency", rows=ROWS, partial=False, resumed=0)
+    for name, picture in (("map", plot_choice_map(found)), ("sweep", plot_sweep(sweep))):
+        path = save(picture, tmp_path / f"{name}.png")
+        pixels = image.imread(path)[..., :3]
+        for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+            assert (edge > 0.99).all()
