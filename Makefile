@@ -13,7 +13,7 @@ plan: $(VENV)/.core
 	$(BIN)/dmoa plan --out plan
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

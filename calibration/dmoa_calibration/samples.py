@@ -203,7 +203,7 @@ class Journal:
                 fields = json.loads(line)
                 sample = Sample.from_dict(fields)
             except (ValueError, KeyError, TypeError):
-                if number == len(lines) and not line.endswith(b"\n"):
+                if number == len(lines) and not (number == 1 and line.endswith(b"\n")):  # whole and alone: no journal at all
                     os.ftruncate(self._stream, len(raw) - len(line))
                     return list(samples.values())
                 raise InputError(
