@@ -49,7 +49,7 @@ plot_accuracy(believe(paper)).figure
 from dmoa_theory.accuracy.telling import prompts_needed
 
 for points in (20, 10, 5, 2):
-    print(f"to tell a gap of {points:2d} points: {prompts_needed(points / 100):5,d} prompts")
+    print(f"to tell a gap of {points:2d} points with 80 % power: {prompts_needed(points / 100):5,d} prompts")
 
 # %% [markdown]
 # ## An experiment of our own

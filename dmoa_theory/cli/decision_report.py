@@ -27,8 +27,8 @@ def decision_lines(decision: Decision) -> Iterator[str]:
     """What to run and why, what keeps better ones out, what would mend an infeasible request."""
     if decision.choice is None:
         yield "No configuration meets every limit."
-        yield from (f"In the way: {text}." for text in decision.conflicts)
         yield from _mending(decision)
+        yield from (f"In the way: {text}." for text in decision.conflicts)
     else:
         yield from _picks(decision, decision.choice)
         yield from _tried(decision)
@@ -36,6 +36,11 @@ def decision_lines(decision: Decision) -> Iterator[str]:
     impossible = [f"{c.name} ({c.impossible})" for c in decision.candidates if c.impossible]
     if impossible:
         yield "Not possible here: " + "; ".join(impossible) + "."
+    if decision.choice is None:  # what the data can tell apart decides nothing here
+        yield from (f"Beware: {text}." for text in decision.warnings())
+        yield f"Accuracy: {decision.accuracy.source or decision.accuracy.name}."
+        yield from (f"{text[0].upper()}{text[1:]}." for text in decision.remarks)
+        return
     yield f"Accuracy: {decision.accuracy.source or decision.accuracy.name}; {decision.accuracy.sampling_remark()}."
     if decision.evidence:
         yield decision.evidence if decision.evidence.endswith(".") else f"{decision.evidence}."
@@ -108,7 +113,7 @@ def _bounds(decision: Decision) -> Iterator[str]:
     if kept_out:
         reasons = "; ".join(f"{name} ({', '.join(reasons)})" for name, reasons in kept_out.items())
         yield f"What keeps {word} ones out: {reasons}."
-    elif all(c.feasible for c in decision.candidates):
+    elif decision.objective != "load" and all(c.feasible for c in decision.candidates):
         yield "No limit binds: every configuration meets them all."
     if decision.prices:
         yield "What more would buy: " + "; ".join(str(price) for price in decision.prices[:_PRICES]) + "."
@@ -119,12 +124,6 @@ def _mending(decision: Decision) -> Iterator[str]:
     relaxation = decision.relaxation
     assert relaxation is not None
     possible = [c for c in decision.candidates if not c.impossible]
-    if relaxation.configuration is not None:
-        nearest = relaxation.configuration
-        yield f"Nearest is {nearest.name}: {', '.join(str(violation) for violation in nearest.violations)}."
-    elif possible:
-        least = min(possible, key=lambda c: c.utilisation)
-        yield f"Every one of them overloads a device, {least.name} the least: {show_share(least.utilisation)} of its time."
     if relaxation.configuration is not None:
         changes = []
         for change in relaxation.changes:
@@ -138,6 +137,12 @@ def _mending(decision: Decision) -> Iterator[str]:
         yield f"{start} the load down to {share} of what it is; then {at_load.name} meets the limits."
     elif relaxation.load_scale is None:
         yield "A smaller load alone does not mend it: some limit fails even on idle devices."
+    if relaxation.configuration is not None:
+        nearest = relaxation.configuration
+        yield f"Nearest is {nearest.name}: {', '.join(str(violation) for violation in nearest.violations)}."
+    elif possible:
+        least = min(possible, key=lambda c: c.utilisation)
+        yield f"Every one of them overloads a device, {least.name} the least: {show_share(least.utilisation)} of its time."
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

@@ -11,8 +11,10 @@ from dmoa_theory.optimisation.admission import Admission
 from dmoa_theory.optimisation.choice_map import ChoiceMap
 from dmoa_theory.optimisation.individual import IndividualPlan
 from dmoa_theory.optimisation.limits import LIMITS
+from dmoa_theory.optimisation.programs.mixed import Certificate
+from dmoa_theory.optimisation.recommend import STANDARD_ERRORS
 from dmoa_theory.optimisation.sweep import Sweep
-from dmoa_theory.quantities import show_number, show_rate, show_seconds, show_share
+from dmoa_theory.quantities import rate_unit, show_number, show_rate, show_seconds, show_share
 from dmoa_theory.results import Table
 
 __all__ = ["admission_lines", "admission_table", "individual_lines", "individual_table", "map_table", "sweep_table"]
@@ -31,8 +33,11 @@ def individual_lines(plan: IndividualPlan) -> Iterator[str]:
         return
     gain = "" if common is None else f", {100 * (accuracy - common):+.1f} points against one (M, k) for all and uniform gossip"
     none = "" if common is not None else "; one (M, k) for all with uniform gossip does not meet the limits"
-    caution = " with margins" if plan.robust else ""
-    yield f"With {name}: {100 * accuracy:.1f} % expected over all prompts{gain}{none}; limits held{caution}."
+    caution = ""
+    if plan.robust:
+        longer = f"{_longer()} and " if plan.padded else ""
+        caution = f" also with {longer}latencies raised by their typical error"
+    yield f"With {name}: {100 * accuracy:.1f} % expected over all prompts{gain}{none}; it meets every limit{caution}."
     figures = plan.nominal
     yield (
         f"Busiest device at {show_share(figures.max_utilisation)}; mean latency {show_seconds(figures.mean_latency)}, p95 "
@@ -40,11 +45,7 @@ def individual_lines(plan: IndividualPlan) -> Iterator[str]:
     )
     certificate = plan.certificate
     if certificate is not None and certificate.choice is not None and plan.objective == "accuracy":
-        yield (
-            f"Certificate: within {100 * certificate.gap:.2f} % of the best of the surrogate (M/G/1 waits, scaled to the "
-            f"latency theory at the plan before), {certificate.status}; {plan.rounds} programs, {plan.evaluations} evaluations "
-            f"in full."
-        )
+        yield _certificate(plan, certificate)
     for limit, now, then, rise in plan.prices:
         word, show = LIMITS[limit]
         yield f"By the surrogate, {show(then - now)} more of {word} ({show(now)}) buys {100 * rise:+.1f} points."
@@ -52,6 +53,27 @@ def individual_lines(plan: IndividualPlan) -> Iterator[str]:
         yield trial_line(name, plan.trial)
         if not plan.trial.holds:
             yield f"Beware: the plan did not hold in simulation: {plan.trial}."
+
+
+def _longer() -> str:
+    return f"service times {STANDARD_ERRORS:g} standard errors longer"
+
+
+def _certificate(plan: IndividualPlan, certificate: Certificate) -> str:
+    """Whether the last program's plan is proved best, and of what."""
+    asked = f"the gap of {100 * plan.gap:.3g} % that was asked for"
+    if plan.proved:
+        found = f"proved best for the surrogate within {asked} (it is {100 * certificate.gap:.2g} %)"
+    else:
+        why = f" ({certificate.status})" if certificate.status != "optimal" else ""
+        found = (
+            f"NOT proved best for the surrogate within {asked}{why}: another may be better there by "
+            f"{100 * certificate.gap:.2g} % at most"
+        )
+    return (
+        f"Certificate: the plan of the last program is {found}. The surrogate has M/G/1 waits, scaled to the latency theory at "
+        f"the plan before; {plan.rounds} programs, {plan.evaluations} evaluations in full."
+    )
 
 
 def individual_table(plan: IndividualPlan) -> Table:
@@ -79,8 +101,8 @@ def individual_table(plan: IndividualPlan) -> Table:
     if plan.gossip:
         heads += ("asks in a layer",)
     left_out = f" ({_SHOWN} with most prompts of {w.users.size})" if w.users.size > _SHOWN else ""
-    margins = ", figures with margins" if plan.robust else ""
-    return Table(f"plan by user{margins}{left_out}", heads, tuple(rows))
+    padded = f", mean and load padded: {_longer()}" if plan.padded else ""
+    return Table(f"plan by user{padded}{left_out}", heads, tuple(rows))
 
 
 def _asks(plan: IndividualPlan, place: int) -> str:
@@ -114,16 +136,13 @@ def admission_table(admission: Admission) -> Table:
     users = np.flatnonzero(system.rates > 0)
     if users.size > _SHOWN:
         users = users[np.argsort(-system.rates[users], kind="stable")[:_SHOWN]]
+    columns = [rates[users] for rates in (system.rates, admission.scale_uniform * system.rates, admission.rates)]
+    per, unit = rate_unit(float(np.median(columns)))  # one for the whole table, so that figures compare at a glance
     rows = tuple(
-        (
-            system.network.name(u),
-            show_rate(float(system.rates[u])),
-            show_rate(float(admission.scale_uniform * system.rates[u])),
-            show_rate(float(admission.rates[u])),
-        )
-        for u in users.tolist()
+        (system.network.name(u), *(show_number(float(column[place] * per)) for column in columns))
+        for place, u in enumerate(users.tolist())
     )
-    return Table("rates that the limits admit", ("user", "now", "all alike", "proportionally fair"), rows)
+    return Table(f"prompts per {unit} that the limits admit", ("user", "now", "all alike", "proportionally fair"), rows)
 
 
 def map_table(found: ChoiceMap) -> Table:
@@ -145,7 +164,7 @@ def sweep_table(found: Sweep) -> Table:
     """One row a value."""
     if not found.rows:
         return Table(f"sweep of {found.key}: nothing finished", (found.key,), ())
-    heads = [name for name in found.rows[0] if not name.endswith("_error")]
+    heads = [name for name in found.rows[0] if not (name.endswith("_error") or name.startswith("recommended_"))]
     words = {found.key: found.key.rpartition(".")[2], "by_user_accuracy": "by user", "by_user_mean_s": "its mean"}
     words |= {"mean_s": "mean", "p95_s": "p95", "utilisation": "load"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,6 +28,7 @@ from dmoa_theory.optimisation.choose import optimise as choose
 from dmoa_theory.optimisation.choose import table_of
 from dmoa_theory.optimisation.decision import Decision
 from dmoa_theory.optimisation.limits import Limits, parse_limit
+from dmoa_theory.optimisation.sweep import parse_sweep
 from dmoa_theory.results import jsonable
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ __all__ = ["Request", "optimise"]
 
 #: The longest that a program may be given, s.
 _LONGEST = 1e6
+# To be raised when a sweep's columns change: a file with others is of another request.
+_COLUMNS = 2
+# Keys that the verb chooses itself.
+_CHOSEN = re.compile(r"moa\.[Mk](\[.*\])?")
 
 
 @Parameter(name="*")
@@ -53,17 +59,27 @@ class Request:
     ] = "accuracy"
     per_user: Annotated[bool, Parameter(negative="", help="Also let every user have an (M, k) of its own.")] = False
     gossip: Annotated[bool, Parameter(negative="", help="Also choose whom users ask, and how often.")] = False
-    robust: Annotated[
+    margins: Annotated[
         bool,
         Parameter(
-            negative="--nominal",
-            help="Hold limits with margins: service times two standard errors longer, latencies raised by their typical error; "
-            "--nominal: as they are stated.",
+            name="--robust",
+            show_default=False,
+            negative="",
+            help="Hold limits with margins, as is the default: service times two standard errors longer, latencies raised by "
+            "their typical error.",
         ),
-    ] = True
-    fitted: Annotated[
-        bool, Parameter(negative="--stated", help="Recommend by accuracies fitted to all of the data, or as they are stated.")
-    ] = True
+    ] = False
+    nominal: Annotated[bool, Parameter(negative="", help="Hold limits as figures are stated, not --robust.")] = False
+    by_fit: Annotated[
+        bool,
+        Parameter(
+            name="--fitted",
+            show_default=False,
+            negative="",
+            help="Recommend by accuracies fitted to all of the data, as is the default.",
+        ),
+    ] = False
+    stated: Annotated[bool, Parameter(negative="", help="Recommend by accuracies as they are stated, not --fitted.")] = False
     limit: Annotated[
         list[str],
         Parameter(
@@ -94,6 +110,16 @@ class Request:
     ] = True
     seed: Annotated[int, WHOLE, Parameter(help="Of the simulations.")] = 0
 
+    @property
+    def robust(self) -> bool:
+        """Whether limits are held with margins."""
+        return not self.nominal
+
+    @property
+    def fitted(self) -> bool:
+        """Whether fitted accuracies decide what is recommended."""
+        return not self.stated
+
     def check(self) -> None:
         """Refuse what cannot be meant.
 
@@ -101,6 +127,14 @@ class Request:
         ------
         InputError
         """
+        for one, other, both in (
+            ("--robust", "--nominal", self.margins and self.nominal),
+            ("--fitted", "--stated", self.by_fit and self.stated),
+        ):
+            if both:
+                raise InputError("", InputError.MISSING, f"{one} or {other}, not both")
+        if self.sweep is not None and _CHOSEN.fullmatch(parse_sweep(self.sweep)[0]):
+            raise InputError("--sweep", self.sweep, "a key other than moa.M and moa.k, which this verb chooses itself")
         programs = self.per_user or self.gossip
         only_beside(
             "--per-user or --gossip", programs, {"--gap": self.gap, "--time-limit": self.time_limit, "--solver": self.solver}
@@ -142,7 +176,7 @@ def optimise(
         A scenario file; default the bundled example.
     """
     request.check()
-    system, _ = workable_system(options, scenario)
+    system, remark = workable_system(options, scenario)
     limits = request.limits(system)
     out = None if options.out is None else folder(options.out)  # before minutes of work, not after
     with options.speaking_of(scenario):
@@ -159,12 +193,15 @@ def optimise(
             )
         further = _Further.of(system, limits, result, request, scenario, options, out)
     document = {**result.to_dict(), **jsonable(further.to_dict())}
-    if out is not None:
-        _write(result, further, document, out)
+    if remark:
+        document["warnings"] = [remark, *document["warnings"]]
+    written = [] if out is None else _write(result, further, document, out)
     if options.json:
         print_json(document)
     else:
-        _print(system, result, further)
+        _print(system, result, further, remark)
+        if written:
+            print_lines(console(), [f"Written to {options.out}: {', '.join(written)}."])
     if further.sweep is not None and further.sweep.partial:
         return 130
     feasible = result.feasible if further.individual is None else further.individual.feasible
@@ -250,13 +287,13 @@ def _individual(system: System, limits: Limits, request: Request, advance: Any =
 
 
 def _sweep(request: Request, scenario: Path | None, options: Options, out: Path | None) -> Sweep:
-    from dmoa_theory.optimisation.sweep import parse_sweep, sweep
+    from dmoa_theory.optimisation.sweep import sweep
 
     assert request.sweep is not None
     key, values = parse_sweep(request.sweep)
     text = b"" if scenario is None else scenario.read_bytes()
     kinds = (request.objective, request.per_user, request.gossip, request.robust, request.fitted, request.limit, options.set)
-    asked = hashlib.sha256(text + repr(kinds).encode()).hexdigest()[:12]
+    asked = hashlib.sha256(text + repr((_COLUMNS, *kinds)).encode()).hexdigest()[:12]
 
     def answer(value: float) -> dict[str, Any]:
         there, _ = workable_system(options, scenario, (f"{key}={value:.12g}",))
@@ -288,6 +325,9 @@ def _row(system: System, request: Request) -> dict[str, Any]:
         "p95_s": None if choice is None else choice.p95_latency,
         "utilisation": None if choice is None else choice.utilisation,
         "recommended": None if recommended is None else f"M={recommended.M} k={recommended.k}",
+        "recommended_accuracy": None if recommended is None else recommended.accuracy,
+        "recommended_mean_s": None if recommended is None else recommended.mean_latency,
+        "recommended_p95_s": None if recommended is None else recommended.p95_latency,
     }
     if request.per_user or request.gossip:
         plan = _individual(system, limits, _quiet(request))
@@ -302,7 +342,7 @@ def _quiet(request: Request) -> Request:
     return replace(request, simulation=False)
 
 
-def _print(system: System, result: Decision, further: _Further) -> None:
+def _print(system: System, result: Decision, further: _Further, remark: str) -> None:
     from dmoa_theory.cli import further_report as report
     from dmoa_theory.cli.decision_report import decision_lines
     from dmoa_theory.cli.report import headline
@@ -311,6 +351,8 @@ def _print(system: System, result: Decision, further: _Further) -> None:
     print_lines(out, headline(system))
     print_table(out, result.table())
     print_lines(out, decision_lines(result))
+    if remark:
+        print_lines(out, [f"Beware: {remark}."])
     if further.individual is not None:
         out.print()
         if further.individual.best is not None:
@@ -331,7 +373,8 @@ def _print(system: System, result: Decision, further: _Further) -> None:
             print_lines(out, ["INTERRUPTED: what is finished is above, and with --out in sweep.csv; ask again to go on."])
 
 
-def _write(result: Decision, further: _Further, document: dict[str, Any], out: Path) -> None:
+def _write(result: Decision, further: _Further, document: dict[str, Any], out: Path) -> list[str]:
+    """The names of what was written."""
     from dmoa_theory.plots.choice import plot_choice
     from dmoa_theory.plots.style import save
 
@@ -340,6 +383,10 @@ def _write(result: Decision, further: _Further, document: dict[str, Any], out: P
     front = result.front("accuracy", "mean_latency", "memory", "load")
     write_csv(out / "pareto.csv", [point.to_dict() for point in front])
     save(plot_choice(result), out / "choice.png")
+    written = ["choice.png", "optimise.json", "configurations.csv", "pareto.csv"]
+    if further.individual is not None and further.individual.best is not None:
+        write_csv(out / "plan_by_user.csv", further.individual.records())
+        written.append("plan_by_user.csv")
     if further.individual is not None and further.individual.gossip and further.individual.best is not None:
         from dmoa_theory.stability.gossip.selection import write_selection
 
@@ -350,14 +397,18 @@ def _write(result: Decision, further: _Further, document: dict[str, Any], out: P
         inclusion[work.links] = best.asked
         asks[work.users] = work.k[best.choice] > 0
         write_selection(work.system.network, inclusion, asks, out / "selection.csv")
+        written.append("selection.csv")
     if further.map is not None:
         from dmoa_theory.plots.choice_map import plot_choice_map
 
         save(plot_choice_map(further.map), out / "map.png")
+        written.append("map.png")
     if further.sweep is not None and further.sweep.rows:
         from dmoa_theory.plots.sweep import plot_sweep
 
         save(plot_sweep(further.sweep), out / "sweep.png")
+        written += ["sweep.png", "sweep.csv"]
+    return written
 
 
 def _zeros(size: int) -> Any:

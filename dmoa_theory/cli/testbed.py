@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -49,11 +51,11 @@ def testbed(
         Parameter(help="Sleep the scenario's service times, pad an LLM to them, or let it take its own; default as --backend."),
     ] = None,
     backend: Annotated[
-        Literal["paced", "transformers", "llama_cpp", "openai_http"],
-        Parameter(help="What answers at every device; paced is no LLM at all."),
-    ] = "paced",
+        Literal["paced", "transformers", "llama_cpp", "openai_http"] | None,
+        Parameter(help="What answers at every device; default paced, which is no LLM at all."),
+    ] = None,
     queries: Annotated[int | None, WHOLE, Parameter(help="Prompts to send; default 200, or those of --prompts.")] = None,
-    seed: Annotated[int, WHOLE, Parameter(help="Of arrivals, choices and service times.")] = 0,
+    seed: Annotated[int | None, WHOLE, Parameter(help="Of arrivals, choices and service times; default 0.")] = None,
     load: Annotated[
         float | None, Parameter(help="Scale all rates so that the busiest device has this load, by the scenario's times.")
     ] = None,
@@ -69,10 +71,12 @@ def testbed(
     url: Annotated[str | None, Parameter(help="Server that all devices share (openai_http).")] = None,
     api_key_env: Annotated[str | None, Parameter(help="Environment variable that holds the server's key.")] = None,
     device: Annotated[str | None, Parameter(help="Where the engine computes.")] = None,
-    output_tokens: Annotated[int, WHOLE, Parameter(help="Most tokens of an answer.")] = 16,
+    output_tokens: Annotated[int | None, WHOLE, Parameter(help="Most tokens of an answer; default 16.")] = None,
     open_queries: Annotated[int | None, WHOLE, Parameter(help="Prompts that a device takes on; more are refused.")] = None,
     peer_jobs: Annotated[int | None, WHOLE, Parameter(help="Jobs of others that a device takes on; more are refused.")] = None,
-    patience: Annotated[float, Parameter(help="Seconds to wait for a next answer after the last prompt.")] = 60.0,
+    patience: Annotated[
+        float | None, Parameter(help="Seconds to wait for a next answer after the last prompt; default 60.")
+    ] = None,
     live: Annotated[bool, Parameter(negative="", help="Show queues and latency on the terminal while it runs.")] = False,
     again: Annotated[
         Path | None, Parameter(name="--from", help="Run nothing: evaluate the run in this folder, which --out wrote, again.")
@@ -82,7 +86,8 @@ def testbed(
     """Run the live network on this machine, one process a device, and hold what it does against theory and simulation.
 
     Prompts arrive as in the scenario, whatever has become of those before; latency counts from when each was to be sent.
-    Ctrl-C ends the run and reports what was answered. --out DIR gets everything recorded: it must not be there yet.
+    Ctrl-C ends the run and reports what was answered; a second one ends it without a report. --out DIR gets everything
+    recorded: it must not be there yet.
 
     ``dmoa testbed node CONFIG`` runs one node by hand, as its JSON or TOML configuration says.
 
@@ -97,27 +102,70 @@ def testbed(
         return _node(config)
     if config is not None:
         raise InputError("argument", config, "one scenario; a configuration comes after the word node")
-    if again is not None:
-        return _again(again, scenario, options)
-    _needed()
-    chosen = mode or ("paced" if backend == "paced" else "real")
-    asked = None if prompts is None else _instructions(prompts)
-    count = queries if queries is not None else 200 if asked is None else len(asked)
-    engine = {"model": model, "synthetic": synthetic, "url": url, "api_key_env": api_key_env, "device": device}
-    plan = _plan(chosen, backend, engine, count, seed, asked, output_tokens, open_queries, peer_jobs, patience)
-    system = _loaded(options.system(scenario), load)
-    _not_all_day(system, count, speed, chosen)
-    speed = 1.0 if speed is None else speed
-    system = _faster(system, speed, chosen)
-    out = None if options.out is None else Path(options.out)
-    if out is not None:
-        from dmoa_calibration.testbed.run_folder import check_new_folder
+    with _ended_by_sigterm():
+        engine = {"model": model, "synthetic": synthetic, "url": url, "api_key_env": api_key_env, "device": device}
+        if again is not None:
+            of_a_run: dict[str, object] = {
+                "mode": mode,
+                "backend": backend,
+                "queries": queries,
+                "seed": seed,
+                "load": load,
+                "speed": speed,
+            }
+            of_a_run |= {"prompts": prompts, **engine, "output_tokens": output_tokens, "open_queries": open_queries}
+            _not_beside_from(of_a_run | {"peer_jobs": peer_jobs, "patience": patience, "live": live or None})
+            return _again(again, scenario, options)
+        _needed()
+        backend = backend or "paced"
+        chosen = mode or ("paced" if backend == "paced" else "real")
+        asked = None if prompts is None else _instructions(prompts)
+        count = queries if queries is not None else 200 if asked is None else len(asked)
+        seed = 0 if seed is None else seed
+        output_tokens = 16 if output_tokens is None else output_tokens
+        patience = 60.0 if patience is None else patience
+        plan = _plan(chosen, backend, engine, count, seed, asked, output_tokens, open_queries, peer_jobs, patience)
+        system = _loaded(options.system(scenario), load)
+        _not_all_day(system, count, speed, chosen)
+        speed = 1.0 if speed is None else speed
+        system = _faster(system, speed, chosen)
+        out = None if options.out is None else Path(options.out)
+        if out is not None:
+            from dmoa_calibration.testbed.run_folder import check_new_folder
 
-        check_new_folder(out)
-    if live and (options.json or not sys.stderr.isatty()):
-        live = False  # nobody would see it
-    run = _run(system, plan, answers=asked is not None, live=live)
-    return _evaluated(run, system, asked, out, options, scenario, speed)
+            check_new_folder(out)
+        if live and (options.json or not sys.stderr.isatty()):
+            live = False  # nobody would see it
+        run = _run(system, plan, answers=asked is not None, live=live)
+        return _evaluated(run, system, asked, out, options, scenario, speed)
+
+
+def _not_beside_from(options: Mapping[str, object]) -> None:
+    """Refuse options of a run beside --from, which runs nothing."""
+    for name, value in options.items():
+        if value is not None:
+            shown = "given" if value is True else value
+            raise InputError(f"--{name.replace('_', '-')}", shown, "not beside --from, which evaluates a run that is over")
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end what follows as Ctrl-C does; once one of them has, further ones do not disturb the way out."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:  # the process ends now: a signal on its way out would only add a traceback
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = signal.SIG_IGN
+        raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _again(folder: Path, scenario: Path | None, options: Options) -> int:

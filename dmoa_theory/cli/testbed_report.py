@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmoa_theory.cli.output import console, json_text, print_lines, print_table, write_csv, write_text
+from dmoa_theory.live.beside import CLOSE
 from dmoa_theory.model.run_record import REFUSED
 from dmoa_theory.quantities import show_number, show_seconds, show_share
 
 if TYPE_CHECKING:
     from dmoa_calibration.testbed.drive_plan import Instruction
     from dmoa_calibration.testbed.run_testbed import TestbedRun
+    from dmoa_theory.live.beside import BesideRow
     from dmoa_theory.live.measured_run import MeasuredRun
 
 __all__ = ["report", "run_lines", "write_run_folder"]
@@ -49,17 +51,15 @@ def run_lines(result: MeasuredRun) -> Iterator[str]:
         f"{len(record.jobs):,} inferences, seed {facts['seed']}."
     )
     if facts.get("speed", 1) != 1:
-        yield f"All times of the scenario were run {show_number(facts['speed'])} times faster, and are told as they were run."
-    kept = result.window.last - result.window.first
+        speed = float(facts["speed"])
+        factor = f"{show_number(speed)} times faster" if speed > 1 else f"{show_number(1 / speed)} times slower"
+        yield f"Times are as run, {factor} than the scenario's."
     if result.stable:
         yield (
-            f"Figures are of {kept:,} prompts: the first {result.cut.left_out:,} found queues still filling, and the last "
-            f"{result.cut.cut_off:,} saw them run empty. Simulated: {result.simulated.runs} runs of the same length, cut "
-            "alike, at the measured service times."
+            f"Figures are of {_kept(result)}. Simulated: {result.simulated.runs} runs of the same length, cut alike, at the "
+            "measured service times."
         )
-        row = result.row("mean latency")
-        verdict = "where 19 in 20 such runs lie, or within 5 %" if row.within else "OUTSIDE of what chance explains"
-        yield f"Mean latency is {100 * row.difference:+.1f} % off the simulation, {verdict}."
+        yield from _verdict(result.row("mean latency"))
     else:
         yield _grown(result)
     again = result.replayed
@@ -73,6 +73,29 @@ def run_lines(result: MeasuredRun) -> Iterator[str]:
     yield from (f"Beware: {text}." for text in result.system.warnings())
 
 
+def _kept(result: MeasuredRun) -> str:
+    """The prompts that figures are of, and those that they are not of."""
+    first, last = result.window.first, len(result.record.prompts) - result.window.last
+    without = [f"the first {first:,} (queues still filling)"] if first else []
+    without += [f"the last {last:,} (queues running empty)"] if last else []
+    prompts = f"{result.kept:,} prompt{'s' if result.kept != 1 else ''}"
+    return f"{prompts}, without {' and '.join(without)}" if without else f"all {prompts}"
+
+
+def _verdict(row: BesideRow) -> Iterator[str]:
+    """How far the mean is from that of the simulated runs, and whether chance explains it; nothing where nothing was seen."""
+    if row.within is None:
+        return
+    far = f"{100 * abs(row.difference):.1f} % {'above' if row.difference > 0 else 'below'} the mean of the simulated runs"
+    where = f"{show_seconds(row.lower)} to {show_seconds(row.upper)}, where 19 in 20 of them lie"
+    if row.lower <= row.measured <= row.upper:
+        yield f"Mean latency is {far}, as chance explains: it is within {where}."
+    elif row.within:
+        yield f"Mean latency is {far}: outside of {where}, but by no more than the {100 * CLOSE:g} % that count as close."
+    else:
+        yield f"Mean latency is {far}, MORE than chance explains: it is outside of {where}."
+
+
 def _grown(result: MeasuredRun) -> str:
     """How fast the queues of an overloaded run grew; of one with full queues, what they kept out."""
     row = result.row("jobs gained", "all devices")
@@ -83,10 +106,15 @@ def _grown(result: MeasuredRun) -> str:
             f"OVERLOADED: full devices refused {refused:,} prompts ({share}), so queues stayed short; without that they would "
             f"have grown by {show_number(row.theory)} jobs a second in all."
         )
-    off = f"{100 * (row.measured / row.theory - 1):+.1f} %" if row.theory > 0 else "-"
+    off = [f"{100 * row.difference:+.1f} % off simulated runs, whose prompts come as often as the scenario says"]
+    if row.theory > 0:
+        fluid = 100 * (row.measured / row.theory - 1)
+        off.append(
+            f"{fluid:+.1f} % off the fluid limit ({show_number(row.theory)}), whose prompts come as often as in this run"
+        )
     return (
-        f"OVERLOADED: queues grew by {show_number(row.measured)} jobs a second in all, {off} off the fluid limit at the "
-        "service times and arrivals of this run. Averages mean nothing here."
+        f"OVERLOADED: queues grew by {show_number(row.measured)} jobs a second in all: {', and '.join(off)}; both at the "
+        "measured service times. Averages mean nothing here."
     )
 
 

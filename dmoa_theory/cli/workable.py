@@ -14,6 +14,7 @@ from dmoa_theory.cli.options import Options
 from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
+    from dmoa_theory.model.scenario_file import MoaSection
     from dmoa_theory.model.system import System
 
 __all__ = ["workable_system"]
@@ -44,11 +45,8 @@ def workable_system(options: Options, scenario: Path | None, further: Iterable[s
 
 
 def _clipped(options: Options, scenario: Path | None, error: InputError) -> tuple[System, str]:
-    from dmoa_theory.model.scenario import EXAMPLE
-    from dmoa_theory.model.scenario_file import read_scenario_file
-
     alone = replace(options, set=[*options.set, "moa.k=0"]).system(scenario)
-    section = read_scenario_file(Path(EXAMPLE) if scenario is None else scenario, options.set).moa
+    section = _section(options, scenario)
     wanted, choice = np.asarray(section.k), alone.choice_size()
     users = alone.rates > 0
     if wanted.ndim == 0:
@@ -59,5 +57,19 @@ def _clipped(options: Options, scenario: Path | None, error: InputError) -> tupl
     system = replace(alone, moa=replace(alone.moa, M=section.M, k=k))
     return (
         system,
-        f"the scenario's k = {error.value} asks for more neighbours than some user has; what is shown for it is with {said}",
+        f"the scenario's k = {error.value} asks for more neighbours than some user has, and is not used: (M, k) is chosen "
+        f"among those that every user can run, and what is shown of the scenario's own is with {said}",
     )
+
+
+def _section(options: Options, scenario: Path | None) -> MoaSection:
+    """What the scenario says of M and k, overrides included."""
+    from importlib import resources
+
+    from dmoa_theory.model.scenario import EXAMPLE
+    from dmoa_theory.model.scenario_file import read_scenario_file
+
+    if scenario is not None:
+        return read_scenario_file(scenario, options.set).moa
+    with resources.as_file(resources.files("dmoa_theory").joinpath("data", EXAMPLE)) as bundled:
+        return read_scenario_file(bundled, options.set).moa

@@ -96,8 +96,9 @@ class BesideRow:
             return show(value) if np.isfinite(value) else "-"
 
         everything = self.of in {"all prompts", "all devices"}
+        named = self.quantity if everything else f"{self.quantity}, {self.of}"
         return (
-            self.quantity if everything else f"{self.quantity}, {self.of}",
+            self.of if self.unit == "jobs/s" else named,  # the head of the column says what it is
             uncertain(self.measured, self.half_width) if np.isfinite(self.measured) else "-",
             plain(self.simulated),
             f"{plain(self.lower)} to {plain(self.upper)}" if np.isfinite(self.lower) else "-",

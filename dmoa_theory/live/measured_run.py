@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -106,6 +107,11 @@ class MeasuredRun(Result):
         return self.record.count(DONE)
 
     @property
+    def kept(self) -> int:
+        """Prompts that the figures are of."""
+        return self.window.last - self.window.first
+
+    @property
     def overruns(self) -> float:
         """Share of the inferences that took longer than the time they were to take; 0 where none was given."""
         jobs = self.record.jobs
@@ -159,15 +165,23 @@ class MeasuredRun(Result):
         late = record.facts.get("late", {}).get("count", 0)
         if late:
             found.append(
-                f"{late:,} prompts were sent more than {show_seconds(record.facts['late']['more_than'])} late, up to "
-                f"{show_seconds(record.facts['late']['largest'])}; latency counts from when they were to be sent"
+                f"{late:,} prompt{' was' if late == 1 else 's were'} sent more than "
+                f"{show_seconds(record.facts['late']['more_than'])} late, up to "
+                f"{show_seconds(record.facts['late']['largest'])}; latency counts from when each was to be sent"
             )
         if self.overruns > 0 and record.facts.get("mode") == "padded":
             verdict = "too many" if self.overruns > MOST_OVERRUNS else "few enough"
             found.append(f"{show_share(self.overruns)} of the inferences took longer than their padded time: {verdict}")
-        if self.stable and self.window.last - self.window.first < _FEW:
-            found.append(f"{self.window.last - self.window.first:,} prompts are few for intervals from batches: keep more")
+        if self.stable and self.kept < _FEW:
+            found.append(
+                f"{self.kept:,} prompt{' is' if self.kept == 1 else 's are'} few for intervals from batches: "
+                + ("let the run go on for longer" if self.partial else f"--queries {self._enough():,} are enough")
+            )
         return found
+
+    def _enough(self) -> int:
+        """Prompts to send so that enough are kept, if the same share of them is: in round numbers."""
+        return 50 * math.ceil(_FEW * len(self.record.prompts) / self.kept / 50)
 
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract: those of ``simulate``, and what only a live run has."""
@@ -188,7 +202,7 @@ class MeasuredRun(Result):
             "replications": 1,
             "warm_up": self.cut.left_out,
             "cut_off": self.cut.cut_off,
-            "kept": self.window.last - self.window.first,
+            "kept": self.kept,
             "batches": self.batches,
             **{name: f[name].value for name in names},
             "per_stage": self._stages("value"),
@@ -286,10 +300,15 @@ class MeasuredRun(Result):
         left_out = f" ({_SHOWN} of {len(devices)} rows by device)" if len(devices) > 2 * _SHOWN else ""
         if left_out:
             devices = devices[:_SHOWN]
+        of = f"{self.kept:,} prompts" if self.stable else f"{len(self.record.prompts):,} prompts, all that came"
         marked = "; ! is outside of what such runs show" if any(row.within is False for row in self.rows) else ""
         return Table(
-            f"measured beside simulation and theory with {self.system.moa.label}{left_out}{marked}",
-            ("figure", "measured", "simulated", "95 % of such runs", "off", "theory", "scenario"),
+            f"measured ({of}) beside simulation and theory with {self.system.moa.label}{left_out}{marked}",
+            (
+                "figure" if self.stable else "jobs gained a second",
+                *("measured", "simulated", "95 % of such runs", "off simulated"),
+                *(("theory", "scenario") if self.stable else ("fluid limit", "scenario")),
+            ),
             tuple(row.cells() for row in [*overall, *devices]),
         )
 
@@ -302,7 +321,9 @@ class MeasuredRun(Result):
                 cells += [show_seconds(each["measured"][stage]), show_seconds(each["scenario"][stage])]
             rows.append((*cells, show_number(each["scv"])))
         heads = ("device", "inferences", "first", "scenario", "later", "scenario", "aggregate", "scenario", "SCV")
-        return Table("mean service, measured and in the scenario", heads, tuple(rows))
+        n = self.system.n_devices
+        some = f" ({_SHOWN} of {n:,} devices)" if n > _SHOWN else ""
+        return Table(f"mean service, measured and in the scenario{some}", heads, tuple(rows))
 
     def records(self) -> list[dict[str, Any]]:
         """One row a figure of the comparison."""

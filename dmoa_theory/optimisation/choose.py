@@ -195,8 +195,8 @@ def _evidence(table: AccuracyTable, belief: Belief | None) -> str:
 
 
 def _caution(evaluations: Evaluations, robust: bool) -> str:
-    """What a defended pick has to bear, in words."""
+    """What a defended pick has to bear, in words; empty where nothing."""
     if not robust:
-        return "the figures as they are stated"
+        return ""
     longer = f"service times {STANDARD_ERRORS:g} standard errors longer and " if evaluations.uncertain else ""
     return f"{longer}latencies raised by their typical error"

@@ -212,6 +212,8 @@ class Decision(Result):
             row["violations"] = " ".join(violation["limit"] for violation in row["violations"])
             row["choice"] = candidate is self.choice
             row["recommended"] = self.recommended is not None and candidate.configuration == self.recommended.configuration
+            if self.objective == "load":
+                row["largest_load_scale"] = self.carries(candidate)
             standing = self.standing(candidate)
             if standing is not None:
                 row |= {name: value for name, value in standing.to_dict().items() if name not in {"M", "k"}}
@@ -223,7 +225,8 @@ class Decision(Result):
     def table(self) -> Table:
         """Every configuration, what it costs, and what keeps it out."""
         rows = []
-        believed = any(each.p_best is not None for each in self.standings)
+        # beside the largest loads accuracy decides nothing but who is out: the verdict needs the room
+        believed = self.objective != "load" and any(each.p_best is not None for each in self.standings)
         for c in self.candidates:
             mark = "best as stated"
             if c is not self.choice:
@@ -232,9 +235,28 @@ class Decision(Result):
                 mark = "RECOMMENDED" + (", " + mark if mark != "feasible" else "")
             rows.append((c.name, *self._accuracies(c, believed), *self._costs(c), mark))
         heads = ("configuration", "accuracy ± s.e.", *(("fitted", "P(best)") if believed else ()))
-        heads += ("load",) if self.objective == "load" else ()
-        heads += ("utilisation", "mean", "p95", "memory", "verdict")
-        return Table(f"configurations of {self.accuracy.name}", heads, tuple(rows))
+        heads += ("largest load",) if self.objective == "load" else ()
+        heads += ("utilisation", "mean", "p95", *(("memory",) if self._shows_memory else ()), "verdict")
+        where = ""
+        if self.objective == "load":
+            where = ", each at the largest load that it carries"
+            if any(not c.impossible and not self.carries(c) for c in self.candidates):
+                where += " (none: at the present one)"
+        return Table(f"configurations of {self.accuracy.name}{where}", heads, tuple(rows))
+
+    def carries(self, c: Candidate) -> float | None:
+        """The largest factor on all rates with which a configuration meets the limits that load moves; None where none does.
+
+        Only for the objective load; accuracy, which no load moves, is left to the verdict.
+        """
+        if self.objective != "load" or c.impossible or any(v.limit != "min_accuracy" for v in c.violations):
+            return None
+        return c.scale
+
+    @property
+    def _shows_memory(self) -> bool:
+        """Where the largest loads are shown, memory makes room for the verdict unless it is what limits them."""
+        return self.objective != "load" or self.limits.memory is not None
 
     def _accuracies(self, c: Candidate, believed: bool) -> tuple[str, ...]:
         stated = f"{100 * c.accuracy:.1f} ± {100 * c.accuracy_error:.1f} %"
@@ -245,12 +267,14 @@ class Decision(Result):
         return stated, f"{100 * standing.accuracy:.1f} %", chance
 
     def _costs(self, c: Candidate) -> tuple[str, ...]:
-        load = () if self.objective != "load" else ("-" if c.impossible else f"{show_number(c.scale)} times",)
-        if c.impossible:
-            return *load, "-", "-", "-", "-"
-        memory = c.memory_bytes
+        factor, memory = self.carries(c), c.memory_bytes
+        nothing = "-" if c.impossible else "none"
+        load = () if self.objective != "load" else (nothing if factor is None else f"{show_number(factor)} times",)
         held = "-" if memory is None else show_bytes(memory) if np.isfinite(memory) else "unbounded"
-        return *load, show_share(c.utilisation), show_seconds(c.mean_latency), show_seconds(c.p95_latency), held
+        last = (held,) if self._shows_memory else ()
+        if c.impossible:
+            return *load, "-", "-", "-", *("-" for _ in last)
+        return *load, show_share(c.utilisation), show_seconds(c.mean_latency), show_seconds(c.p95_latency), *last
 
 
 def _broken(candidate: Candidate) -> str:

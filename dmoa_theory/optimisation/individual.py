@@ -15,6 +15,7 @@ from dmoa_theory.optimisation.limits import Figures, Limits, figures_of
 from dmoa_theory.optimisation.programs.mixed import Certificate
 from dmoa_theory.optimisation.programs.settle import settle
 from dmoa_theory.optimisation.programs.work import Work
+from dmoa_theory.optimisation.recommend import STANDARD_ERRORS
 from dmoa_theory.optimisation.robust import at_upper_limits
 from dmoa_theory.optimisation.search import Evaluated, Search
 from dmoa_theory.optimisation.verify import Trial, try_out
@@ -47,6 +48,8 @@ class IndividualPlan:
         Its simulation.
     least : float
         Smallest inclusion probability, as a share of uniform gossip's.
+    gap : float
+        Relative gap that was asked for.
     prices : tuple of (str, float, float, float)
         What a tenth more of every latency limit buys; see :meth:`dmoa_theory.optimisation.search.Search.prices`.
     """
@@ -65,12 +68,47 @@ class IndividualPlan:
     nominal: Figures | None = None
     trial: Trial | None = None
     least: float = 0.0
+    gap: float = 1e-3
     prices: tuple[tuple[str, float, float, float], ...] = ()
 
     @property
     def feasible(self) -> bool:
         """Whether a plan that meets every limit was found."""
         return self.best is not None
+
+    @property
+    def proved(self) -> bool:
+        """Whether the last program's plan is proved best for the surrogate, within the gap asked for."""
+        certificate = self.certificate
+        return certificate is not None and certificate.choice is not None and certificate.gap <= self.gap * (1 + 1e-6) + 1e-9
+
+    @property
+    def padded(self) -> bool:
+        """Whether the figures of ``best.estimate`` are with longer service times than are stated."""
+        system = self.work.system
+        ks = [k if M else 0 for M, k in self.work.configurations]
+        return self.robust and at_upper_limits(system, ks) is not system
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row a user with prompts: what it runs; latency and load padded where the plan is. Empty without a plan."""
+        w, best = self.work, self.best
+        if best is None:
+            return []
+        estimate, padding = best.estimate, STANDARD_ERRORS if self.padded else 0.0
+        return [
+            {
+                "user": w.system.network.name(u),
+                "rate_per_s": float(w.rates[place]),
+                "M": w.configurations[c][0],
+                "k": int(w.k[c]),
+                "accuracy": float(self.accuracy[place, c]),
+                "mean_latency_s": float(estimate.user_mean[u]),
+                "p95_latency_s": float(estimate.user_p95[u]),
+                "utilisation": float(estimate.utilisation[u]),
+                "service_standard_errors_added": padding,
+            }
+            for place, (u, c) in enumerate(zip(w.users.tolist(), best.choice.tolist(), strict=True))
+        ]
 
     @property
     def system(self) -> System | None:
@@ -251,5 +289,6 @@ def plan_by_user(
         nominal=nominal,
         trial=trial,
         least=least,
+        gap=gap,
         prices=() if best is None else search.prices(best),
     )

@@ -202,8 +202,14 @@ def parse_limit(text: str) -> tuple[str, float]:
     """
     each = text.strip().startswith("user-")
     level, _, _ = text.strip().removeprefix("user-").partition("=")
+    allowed = (
+        "mean, p95 or p99 (with user- before it: of every user), = and a time above 0 (ms, s, min, h), such as p99=10min or "
+        "user-p95=300"
+    )
     if level.strip() not in {"mean", "p95", "p99"}:
-        allowed = "mean, p95 or p99 (with user- before it: of every user), = and a time, such as p99=10min or user-p95=300"
         raise InputError("--limit", text, allowed)
-    name, seconds = parse_target(text.strip().removeprefix("user-"), field="--limit")
+    try:
+        name, seconds = parse_target(text.strip().removeprefix("user-"), field="--limit")
+    except InputError:  # whose own hint lists what may be a target, which is not what may be a limit
+        raise InputError("--limit", text, allowed) from None
     return f"{'user_' if each else ''}{name}_latency", seconds

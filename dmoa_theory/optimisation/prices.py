@@ -63,24 +63,27 @@ class Hold:
         ``"rates"`` or ``"service times"``.
     low, high : float
         Below ``low`` something better is possible; above ``high`` a limit breaks.
+    choice : str
+        Its name.
     below, above : Candidate or None
         The choice beyond either end; None where there is none.
     """
 
     of: str
+    choice: str
     low: float
     high: float
     below: Candidate | None
     above: Candidate | None
 
     def __str__(self) -> str:
-        """In words, such as "rates: the choice holds from 0.72 to 1.35 times; below, M=2, k=2; above, M=1, k=1"."""
+        """In words, such as "rates: M=1, k=2 stays the best as stated up to 1.35 times those of the scenario; ..."."""
         span = (
             f"from {show_number(self.low)} to {show_number(self.high)} times"
             if self.low > 0
             else (f"up to {show_number(self.high)} times")
         )
-        said = f"{self.of}: the choice holds {span} those stated"
+        said = f"{self.of}: {self.choice} stays the best as stated {span} those of the scenario"
         if self.below is not None:
             said += f"; below, {self.below.name}"
         return said + (f"; above, {self.above.name}" if self.above is not None else "; above, nothing meets the limits")
@@ -190,6 +193,7 @@ def how_far_it_holds(
         found.append(
             Hold(
                 of=of,
+                choice=choice.name,
                 low=min(low, 1.0),
                 high=max(high, 1.0),
                 below=None if below is None else evaluations.candidate(below),

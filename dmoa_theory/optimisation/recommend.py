@@ -20,6 +20,8 @@ __all__ = ["STANDARD_ERRORS", "Recommendation", "Standing", "recommend", "standi
 STANDARD_ERRORS = 2.0
 #: Differences in accuracy that nobody would pay for, and the most that is given up for cheapness, however poor the data.
 NO_DIFFERENCE, MOST_GIVEN_UP = 0.005, 0.05
+# Where nothing but fitted accuracies can be in the way.
+_AS_FITTED = "its fitted accuracy"
 # Picks that are tried out before none is recommended.
 _TRIALS = 4
 
@@ -150,7 +152,7 @@ def recommend(
     belief : Belief or None
         As the standings have it; tells the noise of a difference.
     caution : str
-        What a sturdy configuration bears, in words.
+        What a sturdy configuration bears, in words; empty where it bears nothing beyond what is stated.
     cost : callable, optional
         What is least among equals; default the mean latency.
     prefer : str
@@ -176,7 +178,8 @@ def recommend(
         feasible = ", ".join(each.candidate.name for each in standing if each.candidate.feasible)
         return Recommendation(
             pick=None,
-            why=f"no configuration still meets every limit with {caution}; {feasible} meets them with nothing to spare",
+            why=f"no configuration still meets every limit with {caution or _AS_FITTED}; {feasible} meets them with nothing to "
+            "spare",
             trials=trials,
         )
     fallen: list[tuple[Candidate, Trial]] = []
@@ -222,7 +225,8 @@ def _why(
         if each.candidate.feasible and not each.sturdy and each.accuracy > pick.accuracy
     ]
     margin = f"; {' and '.join(tight)}, more accurate, {'do' if len(tight) > 1 else 'does'} not" if tight else ""
-    why = f"meets every limit also with {caution}{margin}"
+    borne = f"also with {caution}" if caution else "with the figures as they are stated"
+    why = f"meets every limit {borne}{margin}"
     if prefer == "latency":
         return f"{why}; of those that do it is the fastest"
     if prefer == "load":
@@ -234,10 +238,19 @@ def _why(
     slower = best.candidate.mean_latency / pick.candidate.mean_latency
     chance, within = "", f"less than its standard error of {noise:.1f} points"
     if belief is not None:
-        within = f"within the noise of {noise:.1f} points"
         found = belief.difference(standing.index(best), standing.index(pick))
+        within = f"within the noise of {noise:.1f} points ({_noise_in_words(found.standard_deviation)})"
         chance = f" (truly so with probability {float(found.probability):.2f})"
     return (
         f"{why}; {best.candidate.name} is {word} to be {gap:.1f} points more accurate{chance}, {within}, "
         f"and takes {slower:.1f} times as long"
     )
+
+
+def _noise_in_words(deviation: float) -> str:
+    """What the noise of a difference is, given the standard deviation of that difference."""
+    if deviation > MOST_GIVEN_UP:
+        return f"the most that is given up for speed; the standard error of the difference is {100 * deviation:.1f}"
+    if deviation < NO_DIFFERENCE:
+        return "which nobody would pay for"
+    return "the standard error of the difference"

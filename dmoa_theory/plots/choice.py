@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILION, house_style, new_axes
 from dmoa_theory.plots.text import FAINT, axes_size, clear_places, halo, heading, pairs, panel_message, wrap
-from dmoa_theory.quantities import show_seconds, show_share, time_unit
+from dmoa_theory.quantities import show_number, show_seconds, show_share, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +61,11 @@ def plot_choice(decision: Decision, *, ax: Axes | None = None) -> Axes:
             panel_message(axes, "No tabulated configuration keeps every queue bounded at these rates.", VERMILION)
             return axes
         seconds, unit = time_unit(max(c.mean_latency for c in shown))
-        axes.set_xlabel(f"mean latency ({unit})")
+        at_which_load = ", each at the largest load that it carries" if decision.objective == "load" else ""
+        axes.set_xlabel(f"mean latency ({unit}){at_which_load}")
         _scales(axes, decision, shown, seconds)
-        front = [c for c in decision.pareto() if np.isfinite(c.mean_latency)]
+        # of points at different loads none beats another
+        front = [c for c in decision.pareto() if np.isfinite(c.mean_latency)] if decision.objective != "load" else []
         axes.plot(
             [c.mean_latency / seconds for c in front], [100 * c.accuracy for c in front], color=SHADE, linewidth=1.4, zorder=1
         )
@@ -182,7 +184,7 @@ def _label(axes: Axes, decision: Decision, shown: list[Candidate], front: list[C
         (across(c) - 2, up(100 * (c.accuracy - c.accuracy_error)), across(c) + 2, up(100 * (c.accuracy + c.accuracy_error)))
         for c in shown
     ]
-    texts = [f"({c.M},{c.k})" for c in labelled]
+    texts = [_named(decision, c) for c in labelled]
     # on top of its error bar, which stands where no other does; clear of the ring round the choice where the bar is short
     lift = [max(up(100 * (c.accuracy + c.accuracy_error)) - up(100 * c.accuracy), 8.0) for c in labelled]
     anchors = [(across(c), up(100 * c.accuracy) + rise) for c, rise in zip(labelled, lift, strict=True)]
@@ -203,17 +205,27 @@ def _label(axes: Axes, decision: Decision, shown: list[Candidate], front: list[C
         )
 
 
+def _named(decision: Decision, c: Candidate) -> str:
+    """(M, k), for the objective load with the factor on all rates that its point stands for."""
+    factor = decision.carries(c)
+    return f"({c.M},{c.k})" + ("" if factor is None else f" {show_number(factor)}×")
+
+
 def _write_left_out(axes: Axes, decision: Decision) -> float:
-    """Name what is not drawn below the axis label; how many points below the axes the legend may begin."""
+    """Name below the axis label what is not drawn or carries no load; how many points below the axes the legend may begin."""
     unstable = [(c.M, c.k) for c in decision.candidates if not c.stable and not c.impossible]
     impossible = [c for c in decision.candidates if c.impossible]
     parts = [f"unstable: {pairs(unstable)}"] if unstable else []
     if impossible:
         parts.append(f"impossible, {impossible[0].impossible}: {pairs((c.M, c.k) for c in impossible)}")
-    if not parts:
+    said = ["not drawn: " + "; ".join(parts)] if parts else []
+    if decision.objective == "load":
+        none = [(c.M, c.k) for c in decision.candidates if c.stable and decision.carries(c) is None]
+        said = [f"no load at all meets the limits, so drawn at the present one: {pairs(none)}", *said] if none else said
+    if not said:
         return 36.0
     width, _ = axes_size(axes)
-    text = wrap("not drawn: " + "; ".join(parts), width, 8.0)
+    text = "\n".join(wrap(each, width, 8.0) for each in said)
     axes.annotate(
         text,
         (0, 0),
@@ -242,5 +254,8 @@ def _legend(decision: Decision, shown: list[Candidate], front: list[Candidate]) 
             Line2D([], [], linestyle="none", **{**_RING, "markersize": 9, "label": "best as stated within the limits"})
         )
     if decision.recommended is not None:
-        handles.append(Line2D([], [], linestyle="none", **{**_STAR, "markersize": 10, "label": "recommended"}))
+        label = "recommended" + (
+            ", at its largest load with margins" if decision.objective == "load" and decision.robust else ""
+        )
+        handles.append(Line2D([], [], linestyle="none", **{**_STAR, "markersize": 10, "label": label}))
     return handles

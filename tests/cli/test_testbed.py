@@ -106,7 +106,17 @@ def test_the_report_speaks(dmoa: Callable[..., Any], desks: Path) -> None:
     """Times faster than the scenario's: loads stay, and so does the wording."""
     answer = dmoa("testbed", desks, "--set", "service.mean=2.0", "--set", "arrivals.rate=0.05", "--speed", 60, "--queries", 20)
     assert answer.code == 0, answer.err
-    for words in ("Measured, paced", "20 of 20 prompts answered", "ideal queues", "mean latency", "utilisation, left"):
+    assert "Times are as run, 60 times faster than the scenario's." in answer.out
+    assert "few for intervals from batches: --queries" in answer.out
+    assert "first 0" not in answer.out
+    for words in (
+        "Measured, paced",
+        "20 of 20 prompts answered",
+        "of the simulated runs, ",
+        "ideal queues",
+        "mean latency",
+        "utilisation, left",
+    ):
         assert words in answer.out
     assert max(map(len, answer.out.splitlines())) <= 112
 
@@ -139,6 +149,11 @@ def test_the_bundled_scenario_runs_when_it_is_hurried(dmoa: Callable[..., Any]) 
         (("--prompts", "nowhere.json"), "--prompts = nowhere.json"),
         (("--open-queries", "0"), "--open-queries = 0"),
         (("--from", "nowhere"), "nowhere: no run"),
+        (("--from", "run", "--speed", "10"), "--speed = 10.0: not beside --from, which evaluates a run that is over"),
+        (("--from", "run", "--backend", "paced"), "--backend = paced: not beside --from"),
+        (("--from", "run", "--seed", "0"), "--seed = 0: not beside --from"),
+        (("--from", "run", "--live"), "--live = given: not beside --from"),
+        (("--from", "run", "--model", "x"), "--model = x: not beside --from"),
         (("--set", "network.link_rate=1 MB/s"), "link_rate"),
         (("--set", "arrivals.rate=0.001"), "--speed is missing: a factor: as it stands the run takes 18.5 h"),
     ],
@@ -160,6 +175,7 @@ def test_a_node_by_hand_needs_its_configuration(dmoa: Callable[..., Any], desks:
     """Its complaints are those of the node."""
     assert "config is missing" in dmoa("testbed", "node").complaint()
     assert "comes after the word node" in dmoa("testbed", desks, desks).complaint()
+    assert f"{tmp_path}/nope.toml: no such file" in dmoa("testbed", "node", tmp_path / "nope.toml").err
     wrong = tmp_path / "node.json"
     wrong.write_text('{"name": "a b"}')
     answer = dmoa("testbed", "node", wrong)
@@ -194,6 +210,48 @@ def test_an_interruption_keeps_what_was_answered_and_leaves_no_process(
     assert document["partial"]
     assert 0 < document["queries"] < 5000
     assert (out / "trace.csv").is_file()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in nodes)
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize(
+    ("when", "signals"),
+    [
+        ("starting", (signal.SIGINT, signal.SIGINT, signal.SIGINT)),
+        ("starting", (signal.SIGTERM,)),
+        ("running", (signal.SIGINT, signal.SIGINT)),
+        ("running", (signal.SIGTERM, signal.SIGTERM)),
+    ],
+)
+def test_an_impatient_interruption_ends_in_a_line(
+    listening: list[str],
+    environment: dict[str, str],
+    desks: Path,
+    tmp_path: Path,
+    when: str,
+    signals: tuple[signal.Signals, ...],
+) -> None:
+    """Again and again, while nodes start or work: one line, exit code 130, every node and every file gone."""
+    work = tmp_path / "work"
+    work.mkdir()
+    command = [*listening, "testbed", str(desks), "--queries", "5000"]
+    there = {**environment, "TMPDIR": str(work)}
+    run = subprocess.Popen(command, env=there, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 60
+        while not (_answered(work) if when == "running" else _nodes_of(run.pid)) and time.monotonic() < until:
+            time.sleep(0.02)
+        nodes = _nodes_of(run.pid)
+        assert nodes
+        for number in signals:
+            run.send_signal(number)
+            time.sleep(0.15)
+        printed, complaint = run.communicate(timeout=60)
+    finally:
+        run.kill()
+        run.wait()
+    assert (run.returncode, printed, complaint) == (130, "", "dmoa: interrupted\n")
     assert not any(Path(f"/proc/{pid}").exists() for pid in nodes)
     assert list(work.iterdir()) == []
 

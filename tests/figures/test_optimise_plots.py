@@ -10,15 +10,17 @@ from matplotlib import image
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 
-from dmoa_theory import System
+from dmoa_theory import System, optimise
 from dmoa_theory.accuracy.table import read_accuracy
 from dmoa_theory.optimisation.candidates import Evaluations
 from dmoa_theory.optimisation.choice_map import ChoiceMap, choice_map
 from dmoa_theory.optimisation.limits import Limits
 from dmoa_theory.optimisation.sweep import Sweep
+from dmoa_theory.plots.choice import plot_choice
 from dmoa_theory.plots.choice_map import plot_choice_map
 from dmoa_theory.plots.style import save
 from dmoa_theory.plots.sweep import plot_sweep
+from dmoa_theory.quantities import show_number
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +57,8 @@ ROWS = tuple(
         "choice": None if place == 0 else f"M={place} k=1",
         "accuracy": None if place == 0 else 0.3 + 0.1 * place,
         "accuracy_error": 0.05,
-        "mean_s": 50.0 * place,
-        "p95_s": 90.0 * place,
+        "mean_s": 50.0 * place or None,
+        "p95_s": 90.0 * place or None,
         "by_user_accuracy": 0.35 + 0.1 * place,
     }
     for place in range(4)
@@ -67,10 +69,55 @@ def test_a_sweep_shows_its_points() -> None:
     figure = plot_sweep(Sweep(key="constraints.p95_latency", rows=ROWS, partial=False, resumed=0))
     top, bottom = figure.axes
     mean, p95 = bottom.lines[:2]
-    np.testing.assert_allclose(mean.get_ydata(), [50, 100, 150])
-    np.testing.assert_allclose(p95.get_xdata(), [100, 200, 300])
+    np.testing.assert_allclose(mean.get_ydata(), [np.nan, 50, 100, 150])
+    np.testing.assert_allclose(p95.get_xdata(), [0, 100, 200, 300])
+    assert {line.get_drawstyle() for line in bottom.lines[:2]} == {"steps-post"}
     assert {"(1,1)", "(2,1)", "(3,1)"} <= set(_words(top))
-    assert "dotted: nothing meets the limits" in bottom.get_xlabel()
+    assert bottom.get_xlabel() == "limit on p95 latency (s); dotted: nothing meets the limits"
+
+
+def test_a_sweep_shows_the_recommended_and_joins_no_two_configurations_by_a_slope() -> None:
+    """Latency moves with the rate, so there is a line, yet none from one configuration's to the next one's."""
+    rows = tuple(
+        {
+            "arrivals.rate": 0.001 * (place + 1),
+            "choice": "M=2 k=1" if place < 2 else "M=1 k=1",
+            "accuracy": 0.5 if place < 2 else 0.4,
+            "accuracy_error": 0.05,
+            "mean_s": 50.0 + place,
+            "p95_s": 90.0 + place,
+            "recommended": "M=1 k=1",
+            "recommended_accuracy": 0.4,
+            "recommended_mean_s": 40.0,
+            "recommended_p95_s": 80.0,
+        }
+        for place in range(4)
+    )
+    top, bottom = plot_sweep(Sweep(key="arrivals.rate", rows=rows, partial=False, resumed=0)).axes
+    assert bottom.get_xlabel() == "arrivals.rate (prompts/s of a user)"
+    lines = {str(line.get_label()): line for line in bottom.lines}
+    np.testing.assert_allclose(lines["mean, choice"].get_ydata(), [50, 51, np.nan, 52, 53])
+    np.testing.assert_allclose(lines["p95, recommended"].get_ydata(), [80] * 4)
+    assert {"recommended, as stated"} <= {text.get_text() for text in top.get_legend().get_texts()}
+
+
+@pytest.mark.parametrize("mean_latency", [90.0, 400.0])
+def test_largest_loads_are_drawn_as_such(mean_latency: float, tmp_path: Path) -> None:
+    """Every point says at which load it stands; those that carry none are named; nothing is cut off."""
+    system = System.from_arrays(1 - np.eye(4), 0.002, 25.0, M=1, k=2)
+    decision = optimise(system, objective="load", limits=Limits(mean_latency=mean_latency), simulation=False)
+    axes = plot_choice(decision)
+    words = _words(axes)
+    carried = [c for c in decision.candidates if decision.carries(c) is not None]
+    for c in carried:
+        assert f"({c.M},{c.k}) {show_number(c.scale)}×" in words
+    assert axes.get_xlabel() == "mean latency (s), each at the largest load that it carries"
+    none = len(carried) < len(decision.candidates)
+    assert none == (mean_latency < 100)
+    assert any("drawn at the present one" in " ".join(text.split()) for text in words) is none
+    pixels = image.imread(save(axes, tmp_path / "choice.png"))[..., :3]
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert (edge > 0.99).all()
 
 
 def test_an_empty_sweep_is_a_picture_too(tmp_path: Path) -> None:

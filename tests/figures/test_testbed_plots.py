@@ -36,6 +36,18 @@ def test_the_latency_curve_is_the_share_that_takes_longer(result: MeasuredRun) -
     assert {"measured", "simulated at the measured service times", "theory: median, p95, p99"} <= labels
 
 
+def test_of_a_short_run_too_every_percentile_is_on_the_axes() -> None:
+    """Thirty prompts show no p99; the theory's is drawn, so it has room; the title says of how many the figures are."""
+    system = desks(0.6)
+    short = evaluate(simulated_record(system, 30), system, runs=20)
+    axes = plot_live_latency(short)
+    theory = next(line for line in axes.lines if line.get_label() == "theory: median, p95, p99")
+    assert axes.get_ylim()[0] < min(np.asarray(theory.get_ydata()))
+    assert max(np.asarray(theory.get_xdata())) < axes.get_xlim()[1]
+    assert f"30 prompts answered; mean of {short.kept}:" in " ".join(text.get_text() for text in axes.texts)
+    assert f"({short.kept} prompts)" in short.table().caption
+
+
 def test_queues_have_the_area_of_their_averages(result: MeasuredRun) -> None:
     axes = plot_live_queues(result)
     end = axes.get_xlim()[1]

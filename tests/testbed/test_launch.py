@@ -107,6 +107,24 @@ def test_a_killed_node_is_started_again(tmp_path: Path) -> None:
     assert asyncio.run(run()) == "done"
 
 
+def test_who_is_cancelled_while_they_end_waits_until_they_have(tmp_path: Path) -> None:
+    """Being in a hurry does not leave a node behind."""
+    pids: list[int] = []
+
+    async def run() -> None:
+        async with LocalNetwork(_configs(tmp_path), tmp_path) as network:
+            pids.extend(each.pid for each in network.nodes)
+            task = asyncio.current_task()
+            assert task is not None
+            for soon in (0.01, 0.05):
+                asyncio.get_running_loop().call_later(soon, task.cancel)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
+    assert len(pids) == 2
+    assert not any(_alive(pid) for pid in pids)
+
+
 LAUNCHER = """
 import asyncio, sys
 from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dmoa_theory import Constraints, Footprint, MoA, ServiceTime, System, build_topology, latency, optimise
+from dmoa_theory import Constraints, Footprint, MoA, ServiceTime, System, build_topology, latency, load_scenario, optimise
 from dmoa_theory.accuracy.table import AccuracyEntry, AccuracyTable
 from dmoa_theory.errors import InputError
 from dmoa_theory.optimisation.candidates import Candidate, Evaluations
@@ -337,3 +337,21 @@ def test_chances_of_being_on_the_front() -> None:
     assert all(chance is not None and 0 < chance <= 1 for chance in chances.values())
     with pytest.raises(InputError, match="aims"):
         pareto_front(decision.candidates, ("beauty",))
+
+
+# -- what is said ---------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_added_to_figures_as_they_are_stated() -> None:
+    assert "also" not in _decide(_system(), robust=False).why
+    assert "meets every limit with the figures as they are stated" in _decide(_system(), robust=False).why
+    assert "meets every limit also with latencies raised by their typical error" in _decide(_system()).why
+
+
+def test_the_noise_says_what_it_is() -> None:
+    """Where the errors are wide it is the most that is given up, and the standard error stands beside it."""
+    wide = _decide(_system(), accuracy=_table(error=0.2), fitted=True).why
+    assert (
+        "within the noise of 5.0 points (the most that is given up for speed; the standard error of the difference is" in wide
+    )
+    assert "(the standard error of the difference)" in optimise(load_scenario(), simulation=False, explain=False).why

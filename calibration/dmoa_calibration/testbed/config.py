@@ -251,6 +251,9 @@ def read_node_config(path: Path) -> NodeConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        allowed = "the path of a JSON or TOML file with the configuration of a node"
+        raise InputError("", "no such file", allowed, file=str(path)) from None
     except (OSError, UnicodeDecodeError):
         raise InputError("config", path, "a JSON or TOML file with the configuration of a node") from None
     try:

@@ -112,7 +112,19 @@ class LocalNetwork:
         await self.stop()
 
     async def stop(self) -> None:
-        """Ask all nodes to stop, and kill those that do not."""
+        """Ask all nodes to stop, and kill those that do not; to the end, also when whoever waits for it is cancelled."""
+        ending = asyncio.ensure_future(self._end())
+        cancelled = False
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:
+                cancelled = True
+        ending.result()
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _end(self) -> None:
         try:
             for node in self.nodes:
                 with suppress(Exception):

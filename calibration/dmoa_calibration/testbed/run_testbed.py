@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import platform
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +18,7 @@ from dmoa_calibration.hardware import describe_hardware
 from dmoa_calibration.testbed.config import BackendConfig, Limits, Timeouts
 from dmoa_calibration.testbed.drive import Driven, Snapshot, drive, query_id
 from dmoa_calibration.testbed.drive_plan import QUESTIONS, ArrivalPlan, plan_arrivals
+from dmoa_calibration.testbed.interruptions import Interruptions, interruptions
 from dmoa_calibration.testbed.launch import CLIENT_TOKEN, PEER_KEY, LocalNetwork
 from dmoa_calibration.testbed.run_events import prompt_table, read_events, tables_of
 from dmoa_calibration.testbed.scenario_nodes import device_names, free_ports, node_configs
@@ -112,7 +110,8 @@ def run_testbed(
 ) -> TestbedRun:
     """Measured: run the scenario on this machine, one process a device, until every prompt is answered.
 
-    Ctrl-C ends it and keeps what was answered; a second one ends it at once. Whatever happens, no process stays behind.
+    Ctrl-C or SIGTERM ends it and keeps what was answered; a second one, or one before anything was sent, ends it with nothing.
+    Whatever happens, no process and no temporary folder stays behind; signals that come while these go are only counted.
 
     Parameters
     ----------
@@ -130,20 +129,34 @@ def run_testbed(
     CalibrationError
         When a node does not start.
     KeyboardInterrupt
-        When interrupted before anything was sent.
+        When interrupted twice, or with nothing answered.
     """
     if system.n_devices > MOST_NODES:
         raise InputError("network", f"{system.n_devices} devices", f"at most {MOST_NODES}: each is a process on this machine")
-    place = Path(tempfile.mkdtemp(prefix="dmoa-testbed-"))
-    try:
-        return asyncio.run(_run(system, plan, place, answers, watch))
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    run: TestbedRun | None = None
+    with interruptions() as heard:
+        place = Path(tempfile.mkdtemp(prefix="dmoa-testbed-"))
+        try:
+            run = asyncio.run(_run(system, plan, place, answers, watch, heard))
+        except asyncio.CancelledError:
+            if not heard.count:
+                raise
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+    if run is None or heard.count > int(run.record.facts["partial"]):
+        raise KeyboardInterrupt
+    return run
 
 
 async def _run(
-    system: System, plan: RunPlan, place: Path, answers: bool, watch: Callable[[Snapshot], None] | None
-) -> TestbedRun:
+    system: System,
+    plan: RunPlan,
+    place: Path,
+    answers: bool,
+    watch: Callable[[Snapshot], None] | None,
+    heard: Interruptions,
+) -> TestbedRun | None:
+    """The run; None where an interruption left nothing to report."""
     optional: dict[str, Any] = {
         name: section.model_dump()
         for name, section in (("backend", plan.backend), ("limits", plan.limits), ("timeouts", plan.timeouts))
@@ -163,48 +176,30 @@ async def _run(
     )
     arrivals = plan_arrivals(system, plan.prompts, plan.seed)
     started = datetime.now(UTC)
-    stop = asyncio.Event()
-    with _interrupts(stop):
+    stop, task = asyncio.Event(), asyncio.current_task()
+    assert task is not None
+    heard.answer_with(task.cancel)
+    if heard.count:  # before there was a loop to tell
+        return None
+    try:
         async with LocalNetwork(configs, place) as network:
-            if stop.is_set():
-                raise KeyboardInterrupt
             engine = await network.nodes[0].client.status()
-            driven = await drive(
-                network, arrivals, plan.texts or QUESTIONS, stop=stop, patience=plan.patience, texts=answers, watch=watch
-            )
+            heard.answer_with(stop.set, task.cancel)
+            try:
+                driven = await drive(
+                    network, arrivals, plan.texts or QUESTIONS, stop=stop, patience=plan.patience, texts=answers, watch=watch
+                )
+            finally:
+                heard.answer_with()  # nodes are ended in peace
             gone = [place for place, node in enumerate(network.nodes) if not node.running]
+    finally:
+        heard.answer_with()
     events = read_events(config.data_dir / "events.jsonl" for config in configs)
     if driven.stopped and not (driven.outcome == DONE).any():
-        raise KeyboardInterrupt
+        return None
     facts = {"created": started.isoformat(timespec="seconds"), "engine": engine.get("engine"), "ended_nodes": gone}
     record = _record(system, plan, arrivals, driven, events, facts)
     return TestbedRun(record=record, answers=driven.texts, events=_shifted(events, driven.zero), resident=driven.resident)
-
-
-@contextmanager
-def _interrupts(stop: asyncio.Event) -> Iterator[None]:
-    """The first Ctrl-C asks for an orderly end, the second takes it."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def heard() -> None:
-        if stop.is_set() and task is not None:
-            task.cancel()
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        yield
-        return
-    loop.add_signal_handler(signal.SIGINT, heard)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        with suppress(TypeError, ValueError):
-            signal.signal(signal.SIGINT, before)
 
 
 def _record(
