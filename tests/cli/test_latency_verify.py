@@ -267,7 +267,8 @@ def test_interrupted(listening: list[str], scenario: Callable[..., Path], enviro
         assert running.returncode == 130
         if out:
             break
-        assert err == "dmoa: interrupted\n"
+        assert err.endswith("dmoa: interrupted\n")
+        assert err.count("\n") <= 2  # before it, at most how long the simulation would have taken
     found = json.loads(out)["verification"]
     assert found["partial"] is True
     assert err.startswith("dmoa: simulating 2,000,000,000 prompts takes about ")
