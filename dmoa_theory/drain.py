@@ -159,6 +159,7 @@ def check_drain(
 
     Examples
     --------
+    >>> from dmoa_theory.drain import check_drain
     >>> from dmoa_theory import System
     >>> check = check_drain(System.from_arrays([[0, 1], [1, 0]], 0.01, 1.0, M=1, k=1), bursts=1)
     >>> check.passed, len(check.fluid)

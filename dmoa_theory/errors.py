@@ -42,6 +42,7 @@ class InputError(DmoaError, ValueError):
 
     Examples
     --------
+    >>> from dmoa_theory import InputError
     >>> print(InputError("moa.k", 7, "an integer from 0 to 3", file="office.toml"))
     office.toml: moa.k = 7: an integer from 0 to 3
     """
@@ -126,6 +127,7 @@ class BackendUnavailableError(DmoaError, ImportError):
 
     Examples
     --------
+    >>> from dmoa_theory.errors import BackendUnavailableError
     >>> print(BackendUnavailableError("transformers", "transformers"))
     the transformers backend is not installed; mend it with: pip install 'dmoa[transformers]'
     """

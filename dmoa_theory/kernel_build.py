@@ -21,7 +21,8 @@ _SOURCES = {
         "with_delays", "without_delays",
     ),
     "dmoa_theory.delay.closure": (
-        "choice_polynomials", "compiled", "drop_kernel", "law_tables", "pair_kernels", "stage_kernel",
+        "choice_polynomials", "compiled", "convolution_kernel", "drop_kernel", "law_tables", "pair_kernels", "shared_kernel",
+        "stage_kernel",
     ),
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ def rate_unit(per_second: float) -> tuple[float, str]:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import rate_unit
     >>> rate_unit(0.002), rate_unit(3.5)
     ((3600.0, 'hour'), (1.0, 'second'))
     """
@@ -43,6 +44,7 @@ def time_unit(seconds: float) -> tuple[float, str]:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import time_unit
     >>> time_unit(41.0), time_unit(18000.0), time_unit(1e6)
     ((1.0, 's'), (3600.0, 'h'), (86400.0, 'days'))
     """
@@ -57,6 +59,7 @@ def show_rate(per_second: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import show_rate
     >>> show_rate(0.002), show_rate(3.5)
     ('7.2 per hour', '3.5 per second')
     """
@@ -73,6 +76,7 @@ def show_number(value: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import show_number
     >>> show_number(81532.0), show_number(7.2), show_number(0.00181)
     ('81,500', '7.2', '0.00181')
     """
@@ -85,6 +89,7 @@ def show_seconds(seconds: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import show_seconds
     >>> show_seconds(41.27), show_seconds(0.0042), show_seconds(1234.5), show_seconds(18000), show_seconds(99.96)
     ('41.3 s', '4.20 ms', '1234 s', '5.00 h', '100 s')
     """
@@ -101,6 +106,7 @@ def show_share(share: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import show_share
     >>> show_share(0.7314)
     '73.1 %'
     """
@@ -112,6 +118,7 @@ def show_uncertain(value: float, half_width: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import show_uncertain
     >>> show_uncertain(18.1034, 0.1284), show_uncertain(0.0904, 0.000797), show_uncertain(8597.0, 341.0)
     ('18.10 ± 0.13', '0.09040 ± 0.00080', '8,600 ± 340')
     >>> show_uncertain(3.0, 0.0), show_uncertain(0.5, float("nan"))
@@ -125,6 +132,7 @@ def show_uncertain_seconds(seconds: float, half_width: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import show_uncertain_seconds
     >>> show_uncertain_seconds(18.1034, 0.1284), show_uncertain_seconds(0.0421, 0.0005)
     ('18.10 ± 0.13 s', '42.10 ± 0.50 ms')
     >>> show_uncertain_seconds(101.0, float("nan"))
@@ -141,6 +149,7 @@ def show_uncertain_share(share: float, half_width: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import show_uncertain_share
     >>> show_uncertain_share(0.7314, 0.0018), show_uncertain_share(0.731412, 0.00018), show_uncertain_share(0.5, 0.0)
     ('73.1 ± 0.2 %', '73.14 ± 0.02 %', '50.0 ± 0.0 %')
     """
@@ -154,6 +163,7 @@ def show_uncertain_rate(per_second: float, half_width: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.quantities import show_uncertain_rate
     >>> show_uncertain_rate(0.002, 0.000013)
     '7.200 ± 0.047 per hour'
     """

@@ -62,6 +62,9 @@ class Table:
         body = "".join(row(cells, "td") for cells in self.rows)
         return f"<table><caption>{html.escape(self.caption)}</caption>{row(self.heads, 'th')}{body}</table>"
 
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
 
 class Result(ABC):
     """Base of every result object."""

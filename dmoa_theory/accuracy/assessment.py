@@ -261,6 +261,7 @@ def assess(
 
     Examples
     --------
+    >>> from dmoa_theory import assess
     >>> from dmoa_theory.accuracy.table import read_tables
     >>> assess(read_tables("mitra2024-diverse")).parts[0].cheapest.name
     'M=2, k=2'

@@ -197,6 +197,7 @@ def believe(
 
     Examples
     --------
+    >>> from dmoa_theory import believe
     >>> from dmoa_theory.accuracy.table import read_accuracy
     >>> belief = believe(read_accuracy("mitra2024-diverse"))
     >>> float(belief.p_best().sum())
@@ -298,6 +299,8 @@ def shares_of_best(draws: FloatArray) -> FloatArray:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.accuracy.belief import shares_of_best
     >>> shares_of_best(np.array([[1.0, 1.0], [0.2, 0.9]])).tolist()
     [0.25, 0.75]
     """

@@ -50,6 +50,7 @@ def majority_vote(p: float, n: int, correlation: float = 0.0) -> float:
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.checkable import majority_vote
     >>> round(majority_vote(0.6, 3), 3), round(majority_vote(0.4, 3), 3), round(majority_vote(0.6, 3, correlation=0.5), 3)
     (0.648, 0.352, 0.608)
     """
@@ -98,6 +99,7 @@ def coverage(p: float, n: int, correlation: float = 0.0) -> float:
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.checkable import coverage
     >>> coverage(0.5, 2), round(coverage(0.5, 2, correlation=0.5), 3)
     (0.75, 0.625)
     """
@@ -130,6 +132,7 @@ def coverage_estimate(samples: int, right: int, n: int) -> float:
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.checkable import coverage_estimate
     >>> coverage_estimate(4, 1, 2)
     0.5
     """
@@ -177,6 +180,7 @@ def layered_aggregation(p: float, lure: float, n: int, M: int, pull: float = 1.0
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.checkable import layered_aggregation
     >>> [round(layered_aggregation(0.5, 0.2, 4, M), 3) for M in (0, 1, 2)]
     [0.5, 0.753, 0.802]
     >>> [round(layered_aggregation(0.3, 0.6, 4, M), 3) for M in (0, 1, 2)]

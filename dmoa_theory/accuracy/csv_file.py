@@ -6,11 +6,12 @@ import csv
 import difflib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from dmoa_theory.accuracy.given import scored_entries
 from dmoa_theory.accuracy.measured import AccuracyEntry, AccuracyTable, PromptScores, binomial_error
 from dmoa_theory.errors import InputError
 
@@ -109,7 +110,7 @@ def _labels(groups: list[Group], name: str) -> dict[Group, str]:
 
 
 def _table(
-    entries: list[AccuracyEntry], group: Group, label: str, head: _Head, scores: PromptScores | None = None
+    entries: Iterable[AccuracyEntry], group: Group, label: str, head: _Head, scores: PromptScores | None = None
 ) -> AccuracyTable:
     task, user, mode, _ = group
     notes = head.notes
@@ -193,19 +194,7 @@ def _from_prompts(rows: list[tuple[int, Row, float]], group: Group, label: str, 
     for column, scores in enumerate(found.values()):
         table[[prompts[prompt] for prompt in scores], column] = list(scores.values())
     held = PromptScores(prompts=tuple(prompts), scores=table)
-    errors, means = np.sqrt(np.diag(held.covariance())), np.nanmean(table, axis=0)
-    entries = [
-        AccuracyEntry(
-            M=M,
-            k=k,
-            accuracy=float(means[place]),
-            standard_error=float(errors[place]),
-            n_eval=len(scores),
-            basis="per-prompt scores",
-        )
-        for place, ((M, k), scores) in enumerate(found.items())
-    ]
-    return _table(entries, group, label, head, held)
+    return _table(scored_entries(list(found), held), group, label, head, held)
 
 
 def _notes(text: str) -> dict[str, str]:

@@ -120,6 +120,7 @@ def fit_gains(tables: Sequence[AccuracyTable] | None = None) -> GainModel:
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.gains import fit_gains
     >>> model = fit_gains()
     >>> model.coefficients()["quality"][0] > 0
     True

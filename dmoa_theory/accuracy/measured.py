@@ -177,7 +177,9 @@ class PromptScores:
 class AccuracyTable:
     """Measured accuracies of one user at one task.
 
-    Attributes
+    Usually read from a file or made by :func:`dmoa_theory.accuracy_from_scores`.
+
+    Parameters
     ----------
     name : str
         Bundled name, or file name; of a file with several tables, what tells this one from the others behind a slash.
@@ -302,6 +304,7 @@ def binomial_error(accuracy: float, n_eval: int) -> float:
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.measured import binomial_error
     >>> round(binomial_error(0.5, 100), 3), round(binomial_error(1.0, 10), 3)
     (0.05, 0.087)
     """

@@ -130,6 +130,7 @@ def shapes_for(cells: int) -> tuple[str, ...]:
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.shapes import shapes_for
     >>> shapes_for(7)[0], shapes_for(3)[0]
     ('saturating', 'log')
     """

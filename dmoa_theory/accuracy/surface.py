@@ -103,6 +103,7 @@ def fit_surface(
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.surface import fit_surface
     >>> from dmoa_theory.accuracy.table import read_accuracy
     >>> surface = fit_surface(read_accuracy("mitra2024-diverse"))
     >>> bool(surface.most_probable(0, [(0, 0)])[0] < surface.most_probable(0, [(2, 3)])[0])

@@ -54,6 +54,7 @@ def read_tables(table: str) -> tuple[AccuracyTable, ...]:
 
     Examples
     --------
+    >>> from dmoa_theory import read_tables
     >>> [table.user for table in read_tables("selfmoa2025-gemma")]
     ['gemma-2-9b-it-WPO-HB', 'gemma-2-9b-it-SimPO']
     """

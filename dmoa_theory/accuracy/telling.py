@@ -104,6 +104,7 @@ def prompts_needed(
 
     Examples
     --------
+    >>> from dmoa_theory import prompts_needed
     >>> prompts_needed(0.05), prompts_needed(0.05, power=0.5)
     (497, 246)
     """
@@ -137,6 +138,7 @@ def tell_apart(table: AccuracyTable, first: tuple[int, int], second: tuple[int, 
 
     Examples
     --------
+    >>> from dmoa_theory import tell_apart
     >>> from dmoa_theory.accuracy.table import read_accuracy
     >>> tell_apart(read_accuracy("mitra2024-diverse"), (2, 3), (1, 1)).told
     False
@@ -153,6 +155,7 @@ def collaboration(table: AccuracyTable) -> Gap | None:
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.telling import collaboration
     >>> from dmoa_theory.accuracy.table import read_accuracy
     >>> gap = collaboration(read_accuracy("mitra2024-same"))
     >>> f"{100 * gap.gap:.1f} ± {100 * gap.standard_error:.1f} points"
@@ -194,6 +197,7 @@ def simultaneous_limit(table: AccuracyTable) -> float:
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.telling import simultaneous_limit
     >>> from dmoa_theory.accuracy.table import read_accuracy
     >>> print(f"{simultaneous_limit(read_accuracy('mitra2024-diverse')):.1f}")
     3.0
@@ -225,6 +229,7 @@ def one_value_for_all(table: AccuracyTable) -> float | None:
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.telling import one_value_for_all
     >>> from dmoa_theory.accuracy.table import read_accuracy
     >>> round(one_value_for_all(read_accuracy("mitra2024-diverse")), 2)
     0.94
@@ -254,6 +259,7 @@ def evidence_sentence(table: AccuracyTable, belief: Belief | None = None) -> str
 
     Examples
     --------
+    >>> from dmoa_theory.accuracy.telling import evidence_sentence
     >>> from dmoa_theory.accuracy.table import read_accuracy
     >>> print(evidence_sentence(read_accuracy("mitra2024-diverse")).partition(": ")[0])
     M=2, k=3 is measured best, but told from none of the 6 others (limit 3.0 standard errors, as it was picked from 7)
@@ -274,13 +280,16 @@ def evidence_sentence(table: AccuracyTable, belief: Belief | None = None) -> str
         parts.append(f"{best.name} is measured best{chance}, and told from {others}{entry.name}, {_size(gap)} behind")
     else:
         untold = [(entry, gap) for entry, gap in gaps if entry not in told]
-        cheap, gap = min(untold, key=lambda each: each[0].inferences)
+        cheaper = [each for each in untold if each[0].inferences < best.inferences]
+        # where none is cheaper, the nearest
+        cheap, gap = min(cheaper, key=lambda each: each[0].inferences) if cheaper else untold[0]
+        which = "the cheapest not told from it" if cheaper else "the next, of those not told from it none is cheaper"
         if len(gaps) == 1:
             parts.append(f"{best.name} is measured best{chance}, but not told from {cheap.name}, {_size(gap)} behind")
         else:
             parts.append(
                 f"{best.name} is measured best{chance}, but told from {len(told) or 'none'} of the {len(gaps)} others{bar}: "
-                f"{cheap.name}, the cheapest not told from it, is {_size(gap)} behind"
+                f"{cheap.name}, {which}, is {_size(gap)} behind"
             )
         parts.append(_worth(table, gap))
     whole = collaboration(table)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from dmoa_theory import __version__
 from dmoa_theory.errors import DmoaError, InfeasiblePlanError, UnstableSystemError
+from dmoa_theory.interrupted import INTERRUPTED, ignore_interruptions, raise_when_interrupted, was_interrupted
 
 if TYPE_CHECKING:
     from cyclopts import App
 
 __all__ = ["VERBS", "front_page", "main", "make_app"]
 
-DONE, BAD_INPUT, UNSTABLE, INTERRUPTED = 0, 2, 3, 130
+DONE, BAD_INPUT, UNSTABLE = 0, 2, 3
 
 #: Verb, and what it does in a line.
 VERBS = {
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DmoaError as error:
         return _complain(str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return _complain("interrupted", INTERRUPTED)
+        return _interrupted()
     except MemoryError:
         return _complain("out of memory: a smaller or sparser network fits", BAD_INPUT)
     except BrokenPipeError:  # the reader of our output went away
@@ -109,6 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None:
             _drop_output()
         return _complain(f"{error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}", BAD_INPUT)
+    except Exception as error:
+        if was_interrupted(error):  # in the middle of an import, which made another error of it
+            return _interrupted()
+        raise
     return code
 
 
@@ -122,13 +127,20 @@ def _run(given: list[str]) -> int:
     from cyclopts import CycloptsError, UnusedCliTokensError
 
     try:
-        code = make_app()(given, exit_on_error=False, print_error=False)
+        verb, bound, _ = make_app().parse_args(given, exit_on_error=False, print_error=False)  # imports the verb
+        raise_when_interrupted()
+        code = verb(*bound.args, **bound.kwargs)
     except UnusedCliTokensError as error:
         extra = " ".join(error.unused_tokens or ())
         return _complain(f"{extra}: unexpected; dmoa {given[0]} --help says what it takes", BAD_INPUT)
     except CycloptsError as error:
         return _complain(str(error), BAD_INPUT)
     return code if isinstance(code, int) else DONE
+
+
+def _interrupted() -> int:
+    ignore_interruptions()
+    return _complain("interrupted", INTERRUPTED)
 
 
 def _drop_output() -> None:

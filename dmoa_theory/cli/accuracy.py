@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, write_csv, write_json
+from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, remove_files, write_csv, write_json
 from dmoa_theory.errors import InputError
 from dmoa_theory.results import Table
 
@@ -27,11 +27,15 @@ def accuracy(
     table: str | None = None,
     /,
     *,
-    points: Annotated[float, Parameter(help="Accuracy, in points, that one gives up for fewer inferences.")] = 2.0,
+    points: Annotated[
+        float | None, Parameter(help="Accuracy, in points, that one gives up for fewer inferences; default 2.")
+    ] = None,
     held_out: Annotated[
         bool, Parameter(name="--held-out", negative="", help="Predict each figure from the others too (takes seconds).")
     ] = False,
-    list_bundled: Annotated[bool, Parameter(name="--list", negative="", help="List the bundled data sets.")] = False,
+    list_bundled: Annotated[
+        bool, Parameter(name="--list", negative="", help="List the bundled data sets, and nothing else.")
+    ] = False,
     json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")] = False,
     out: Annotated[str | None, Parameter(name="--out", help="Folder for plots and tables; made if it is not there.")] = None,
 ) -> int:
@@ -46,20 +50,17 @@ def accuracy(
     from dmoa_theory.accuracy.assessment import assess
     from dmoa_theory.accuracy.table import DEFAULT_TABLE, read_tables
 
-    if not 0 <= points <= 100:
+    given_up = 2.0 if points is None else points
+    if not 0 <= given_up <= 100:
         raise InputError("--points", points, "from 0 to 100")
+    if list_bundled:
+        return _list({"TABLE": table, "--points": points, "--held-out": held_out or None, "--out": out}, json=json)
     chosen = DEFAULT_TABLE if table is None else table
     try:
         tables = read_tables(chosen)
     except InputError as error:
         raise error.located(field="TABLE") if error.field == "accuracy.table" else error from None
-    if list_bundled and not json:
-        listing, sources = _listing()
-        screen = console()
-        print_table(screen, listing)
-        print_lines(screen, sources)
-        return 0
-    result = assess(tables, name=chosen, epsilon=points / 100, held_out=held_out)
+    result = assess(tables, name=chosen, epsilon=given_up / 100, held_out=held_out)
     if out is not None:
         _write(result, folder(out))
     if json:
@@ -86,6 +87,21 @@ def accuracy(
     return 0
 
 
+def _list(others: dict[str, object], *, json: bool) -> int:
+    """List what is bundled; beside what would say nothing, refuse."""
+    others["--json"] = json or None
+    for option, value in others.items():
+        if value is not None:
+            shown = "given" if value is True else value
+            listed = "; bundled in the JSON of any table holds the list" if option == "--json" else ""
+            raise InputError(option, shown, f"not beside --list, which only names the bundled data sets{listed}")
+    listing, sources = _listing()
+    screen = console()
+    print_table(screen, listing)
+    print_lines(screen, sources)
+    return 0
+
+
 def _head(table: AccuracyTable, name: str) -> Iterator[str]:
     """Where the figures come from."""
     yield f"{name}: {table.source}" if table.source else name
@@ -97,6 +113,8 @@ def _head(table: AccuracyTable, name: str) -> Iterator[str]:
 def _lines(part: TableAssessment) -> Iterator[str]:
     """What the figures can tell, what to run of them, and how the fit came about."""
     yield part.sentence
+    from dmoa_theory.accuracy.surface import FLOOR
+
     belief, cheapest = part.belief, part.cheapest
     if belief is None or cheapest is None:
         return
@@ -116,6 +134,8 @@ def _lines(part: TableAssessment) -> Iterator[str]:
         )
     shapes = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in belief.shape_weights.items())
     yield f"Fitted: logit A = a + g s(M, k + 1), shapes weighed by the data: {shapes}; {belief.method}."
+    own = f"its own deviation of {100 * FLOOR:g} points from the curve"
+    yield f"The bands in the table are of single configurations, each with {own}; those in pictures are of the curve alone."
     measured = f"; by the figures and their errors alone (unfitted): {_top(part, part.p_best_as_measured)}"
     by_shape = "; ".join(f"{name} {_top(part, chances)}" for name, chances in part.p_best_by_shape.items())
     if len(entries) > 2:
@@ -158,6 +178,8 @@ def _write(result: Assessment, out: Path) -> None:
 
     write_json(out / "accuracy.json", result)
     write_csv(out / "accuracy.csv", result.records())
-    for number, part in enumerate([part for part in result.parts if part.belief is not None][:_MOST_TABLES]):
-        assert part.belief is not None
-        save(plot_accuracy(part.belief), out / (f"accuracy-{number + 1}.png" if number else "accuracy.png"))
+    names = ["accuracy.png", *(f"accuracy-{number}.png" for number in range(2, _MOST_TABLES + 1))]
+    beliefs = [part.belief for part in result.parts if part.belief is not None][:_MOST_TABLES]
+    for name, belief in zip(names, beliefs, strict=False):
+        save(plot_accuracy(belief), out / name)
+    remove_files(out, names[len(beliefs) :])

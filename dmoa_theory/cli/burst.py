@@ -105,6 +105,8 @@ def _lines(result: BurstResult) -> Iterator[str]:
         when = f", half of them by {show_seconds(float(somewhere.median))}" if somewhere.chance.value > 0 else ""
         yield f"A device has {result.buffer.size:,} jobs waiting at some time in {chance} of the runs{when}."
     for reason in result.reasons:
+        if reason.startswith(("published is null", "ends of the interval")):
+            continue  # of figures that only the JSON holds
         yield f"{reason[0].upper()}{reason[1:]}."
     for text in result.system.warnings():
         yield f"Beware: {text}."

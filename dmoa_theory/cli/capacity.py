@@ -10,8 +10,9 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
+from dmoa_theory.cli.names import split_names
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, write_csv, write_json
+from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, remove_files, write_csv, write_json
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.model.system import System
@@ -33,11 +34,11 @@ def capacity(
         float, Parameter(help="Smallest probability with which a layer uses each link, such as 0.05.")
     ] = 0.0,
     direction: Annotated[
-        str,
+        str | None,
         Parameter(
             help='Users whose prompts grow, the others fixed, such as "0,3" or by name; "0=0.002,3=0.001" adds those prompts/s.'
         ),
-    ] = "",
+    ] = None,
     save: Annotated[Path | None, Parameter(help="CSV for the best gossip, as moa.selection reads it.")] = None,
     options: Options = Options(),  # noqa: B008 - frozen
 ) -> int:
@@ -49,11 +50,11 @@ def capacity(
         A scenario file; default the bundled example.
     """
     system = options.system(scenario)
-    growth = _direction(system, direction) if direction else None
+    growth = None if direction is None else _direction(system, direction)
     try:
         result = find_capacity(system, min_inclusion=min_inclusion, direction=growth)
     except InputError as error:  # of the options: the scenario has been read
-        raise _of_the_option(error, direction) from None
+        raise _of_the_option(error, direction or "") from None
     if save is not None and result.feasible:
         result.save(save)
     if options.out is not None:
@@ -77,20 +78,21 @@ def capacity(
 def _of_the_option(error: InputError, direction: str) -> InputError:
     """A complaint of the computation in terms of what was typed."""
     if error.field.startswith("direction"):
-        return InputError("--direction", direction, f"{error.field} = {error.value}: {error.allowed}")
+        return InputError("--direction", direction, error.allowed)
     return error.located(field="--" + error.field.replace("_", "-"))
 
 
 def _direction(system: System, text: str) -> FloatArray:
     """Rates that a rise of the scale by one adds: of each user named, its present rate or what stands behind "="."""
-    place = {str(u): u for u in range(system.n_devices)} | {system.network.name(u): u for u in range(system.n_devices)}
+    places = system.network.positions()
     growth = np.zeros(system.n_devices)
-    for part in text.split(","):
-        name, equals, amount = (piece.strip() for piece in part.rpartition("=")) if "=" in part else (part.strip(), "", "")
-        if name not in place:
-            allowed = f'users, by number from 0 to {system.n_devices - 1} or by name, such as "0,1" or "0=0.002"'
-            raise InputError("--direction", name, allowed)
-        u = place[name]
+    if not text.strip(" ,"):
+        raise InputError("--direction", text, 'users whose prompts grow, such as "0,3" or by name')
+    for part in split_names(text, system.network, field="--direction", ends=r"\s*=\s*[^,=]*"):
+        # a name may hold "=" itself
+        name, equals, amount = (part, "", "") if part in places else (piece.strip() for piece in part.rpartition("="))
+        name = name if equals else part
+        u = system.network.position(name, field="--direction")
         if growth[u]:
             raise InputError("--direction", name, "each user once")
         try:
@@ -98,7 +100,8 @@ def _direction(system: System, text: str) -> FloatArray:
         except ValueError:
             raise InputError("--direction", part, "a number of prompts/s behind =") from None
         if not 0 < growth[u] < math.inf:
-            allowed = "a number of prompts/s above 0 behind =" if equals else f'such as "{name}=0.002": it has no prompts now'
+            more = f'a rate behind it, such as "{name}=0.002", for it has no prompts now'
+            allowed = "a number of prompts/s above 0 behind =" if equals else more
             raise InputError("--direction", part.strip(), allowed)
     return growth
 
@@ -111,6 +114,8 @@ def _write(result: Capacity, out: Path) -> None:
     write_csv(out / "capacity.csv", result.records())
     if result.feasible:
         result.save(out / "best.csv")
+    else:
+        remove_files(out, ("best.csv",))
     save(plot_capacity(result), out / "capacity.png")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from dmoa_theory.cli.compare_report import measured_lines
 from dmoa_theory.cli.options import WHOLE, Options
 from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv
 from dmoa_theory.compare import Comparison, Sweep, compare_over_load
@@ -14,6 +15,11 @@ from dmoa_theory.compare import compare as hold_against
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.errors import InputError
 from dmoa_theory.simulation.steady.simulate import simulate
+
+if TYPE_CHECKING:
+    from dmoa_theory.compare_measured import MeasuredComparison
+    from dmoa_theory.model.run_record import RunRecord
+    from dmoa_theory.model.system import System
 
 __all__ = ["compare"]
 
@@ -29,17 +35,27 @@ def compare(
     loads: Annotated[
         str, Parameter(help='Also scale the load: utilisations of the busiest device, such as "0.3,0.6,0.9".')
     ] = "",
+    measured: Annotated[
+        Path | None,
+        Parameter(
+            help="Folder of a live run of this scenario, which dmoa testbed --out wrote: a third column. Without a "
+            "SCENARIO the run's own is taken."
+        ),
+    ] = None,
     options: Options = Options(),  # noqa: B008 - frozen
 ) -> int:
-    """How good is the theory here? Every figure beside an exact simulation of the same system.
+    """How good is the theory here? Every figure beside an exact simulation of the same system, and beside a live run of it.
 
     Parameters
     ----------
     scenario
         A scenario file; default the bundled example.
     """
-    system = options.system(scenario)
     wanted = _loads(loads)
+    if measured is None:
+        record, system = None, options.system(scenario)
+    else:
+        record, system = _as_run(measured, scenario, options)
     plan = {"queries": queries, "seed": seed, "replications": replications, "workers": workers}
     with progress("simulating the scenario") as advance:
         found = simulate(system, **plan, progress=advance)  # type: ignore[arg-type]
@@ -48,13 +64,33 @@ def compare(
     if wanted and not found.partial:
         with progress("simulating every load") as advance:
             sweep = compare_over_load(system, wanted, **plan, progress=advance)
+    beside = None
+    if record is not None and not found.partial:
+        from dmoa_theory.compare_measured import compare_measured
+        from dmoa_theory.live.measured_run import evaluate
+
+        with progress("simulating runs of this length") as advance:
+            run = evaluate(record, system, seed=record.facts["seed"], progress=advance)
+        beside = compare_measured(result, run)
     if options.out is not None:
-        _write(result, sweep, folder(options.out))
+        _write(result, sweep, beside, folder(options.out))
     if options.json:
-        print_json(_document(result, sweep))
+        print_json(_document(result, sweep, beside))
     else:
-        _report(result, sweep)
-    return 130 if found.partial else 0 if result.stable else 3
+        _report(result, sweep, beside)
+    return 130 if found.partial else 0 if (result if beside is None else beside).stable else 3
+
+
+def _as_run(folder_of_run: Path, scenario: Path | None, options: Options) -> tuple[RunRecord, System]:
+    """A recorded run, and the scenario at its speed and load."""
+    from dmoa_theory.live.run_system import recorded_scenario, scenario_as_run
+    from dmoa_theory.model.run_record import read_run
+
+    record = read_run(folder_of_run)
+    if not len(record.jobs):
+        raise InputError("--measured", folder_of_run, "a run in which at least one inference was done")
+    told = recorded_scenario(folder_of_run, record, tuple(options.set)) if scenario is None else options.system(scenario)
+    return record, scenario_as_run(told, record, folder_of_run)
 
 
 def _loads(text: str) -> tuple[float, ...]:
@@ -67,32 +103,46 @@ def _loads(text: str) -> tuple[float, ...]:
     return found
 
 
-def _document(result: Comparison, sweep: Sweep | None) -> dict[str, Any]:
+def _document(result: Comparison, sweep: Sweep | None, beside: MeasuredComparison | None) -> dict[str, Any]:
     from dmoa_theory.results import jsonable
 
-    return {**result.to_dict(), "over_load": None if sweep is None else jsonable(sweep.records())}
+    found = result.to_dict() | {"measured": None} if beside is None else beside.to_dict()
+    return {**found, "over_load": None if sweep is None else jsonable(sweep.records())}
 
 
-def _report(result: Comparison, sweep: Sweep | None) -> None:
+def _report(result: Comparison, sweep: Sweep | None, beside: MeasuredComparison | None) -> None:
     from dmoa_theory.cli.report import comparison_lines, headline
 
     out = console()
     print_lines(out, headline(result.estimate.system))
-    if result.rows:
+    if beside is not None:
+        if result.rows:
+            print_table(out, beside.scenario_table())
+        print_table(out, beside.table() if beside.run.stable else beside.run.table())
+    elif result.rows:
         print_table(out, result.table())
     if sweep is not None:
         print_table(out, sweep.table())
     print_lines(out, comparison_lines(result))
+    if beside is not None:
+        print_lines(out, measured_lines(beside))
 
 
-def _write(result: Comparison, sweep: Sweep | None, out: Path) -> None:
+def _write(result: Comparison, sweep: Sweep | None, beside: MeasuredComparison | None, out: Path) -> None:
     from dmoa_theory.cli.output import json_text, write_text
 
-    write_text(out / "compare.json", json_text(_document(result, sweep)))
-    write_csv(out / "compare.csv", result.records())
+    write_text(out / "compare.json", json_text(_document(result, sweep, beside)))
+    write_csv(out / "compare.csv", (result if beside is None else beside).records())
+    if sweep is None and beside is None:
+        return
+    from dmoa_theory.plots.style import save
+
     if sweep is not None:
         from dmoa_theory.plots.comparison import plot_over_load
-        from dmoa_theory.plots.style import save
 
         write_csv(out / "over_load.csv", sweep.records())
         save(plot_over_load(sweep), out / "over_load.png")
+    if beside is not None and any(row.measured == row.measured for row in beside.rows):
+        from dmoa_theory.plots.measured_comparison import plot_measured
+
+        save(plot_measured(beside), out / "measured.png")

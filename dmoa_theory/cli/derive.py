@@ -9,19 +9,15 @@ import numpy as np
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import folder, print_json, write_csv, write_json, write_text
+from dmoa_theory.cli.output import folder, print_json, remove_files, write_csv, write_json, write_text
 from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
     from dmoa_theory.model.system import System
     from dmoa_theory.stability.family_curves import CriticalCurves
     from dmoa_theory.symbolic.derivation import Derivation
-    from dmoa_theory.symbolic.pattern import Pattern
 
 __all__ = ["derive"]
-
-#: Links beyond which expressions are longer than anybody waits for: of the whole network, and of all devices at once.
-MOST_LINKS, MOST_LINKS_AT_ONCE = 200_000, 20_000
 
 What = Literal["stability", "delay", "capacity"]
 
@@ -58,7 +54,7 @@ def derive(
     """Derive the condition, the wait or the limits in symbols: assumptions, steps, result."""
     if family:
         _refuse_scenario(scenario, options)
-    result = _derived(what, family, device or [], None if family else options.system(scenario))
+    result = _derived(family or options.system(scenario), what, device or [])
     if latex is not None:
         _make_folder_of(latex)
         write_text(latex, result.latex())
@@ -69,6 +65,8 @@ def derive(
         write_text(out / "derive.tex", result.latex())
         if family and what != "delay":
             _write_curves(family, out)
+        else:
+            remove_files(out, ("critical_rate.png", "critical_rate.csv"))
     if options.json:
         print_json(result.to_dict())
     else:
@@ -111,41 +109,11 @@ def _refuse_scenario(scenario: Path | None, options: Options) -> None:
         raise InputError("--set", options.set[0], "only with a scenario: a family has no values to set")
 
 
-def _derived(what: What, family: str, devices: list[str], system: System | None) -> Derivation:
-    from dmoa_theory.symbolic.capacity import derive_capacity
-    from dmoa_theory.symbolic.stability import derive_stability
-    from dmoa_theory.symbolic.theorem_one import derive_theorem_one
-    from dmoa_theory.symbolic.waiting import derive_delay
+def _derived(of: System | str, what: What, devices: list[str]) -> Derivation:
+    from dmoa_theory.symbolic.derive import derive as derivation
 
-    if family == "theorem-1":
-        if what != "stability" or devices:
-            raise InputError("--family", family, 'with "--what stability" and no device; the family complete has the others')
-        return derive_theorem_one()
-    pattern, places = _of_family(family, devices) if system is None else _of_system(system, devices)
-    rules = {"stability": derive_stability, "delay": derive_delay, "capacity": derive_capacity}
-    return rules[what](pattern, places)
-
-
-def _of_family(family: str, devices: list[str]) -> tuple[Pattern, list[int]]:
-    from dmoa_theory.symbolic.families import FAMILIES, family_pattern
-
-    if family not in FAMILIES:
-        raise InputError("--family", family, "one of theorem-1, " + ", ".join(FAMILIES))
-    pattern = family_pattern(family)
-    names = [str(role.device) for role in pattern.roles]
-    wrong = [name for name in devices if name not in names]
-    if wrong:
-        raise InputError("--device", wrong[0], "one of " + ", ".join(names))
-    return pattern, [names.index(name) for name in devices]
-
-
-def _of_system(system: System, devices: list[str]) -> tuple[Pattern, list[int]]:
-    from dmoa_theory.symbolic.graphs import system_pattern
-
-    links = system.network.n_links
-    places = [system.network.position(name, field="--device") for name in devices]
-    if links > MOST_LINKS:
-        raise InputError("network", f"{links} links", f"at most {MOST_LINKS} to be written in symbols")
-    if links > MOST_LINKS_AT_ONCE and not devices:
-        raise InputError("--device", InputError.MISSING, f"needed for a network of {links} links: name the devices to derive")
-    return system_pattern(system), places
+    try:
+        return derivation(of, what, devices)
+    except InputError as error:  # of the options: the scenario has been read
+        known = {"family": "--family", "device": "--device"}
+        raise error.located(field=known[error.field]) if error.field in known else error from None

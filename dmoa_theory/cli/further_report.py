@@ -29,7 +29,8 @@ def individual_lines(plan: IndividualPlan) -> Iterator[str]:
     name = f"{runs} and gossip of its own" if plan.gossip else runs
     accuracy, common = plan.accuracy_of(plan.best), plan.accuracy_of(plan.common)
     if accuracy is None or plan.nominal is None:
-        yield f"With {name}: no plan was found that meets every limit."
+        proved = f"; none of all {plan.exhausted:,} choices of the users does" if plan.exhausted else ""
+        yield f"With {name}: no plan was found that meets every limit{proved}."
         return
     gain = "" if common is None else f", {100 * (accuracy - common):+.1f} points against one (M, k) for all and uniform gossip"
     none = "" if common is not None else "; one (M, k) for all with uniform gossip does not meet the limits"
@@ -46,6 +47,11 @@ def individual_lines(plan: IndividualPlan) -> Iterator[str]:
     certificate = plan.certificate
     if certificate is not None and certificate.choice is not None and plan.objective == "accuracy":
         yield _certificate(plan, certificate)
+    if plan.exhausted is not None:
+        yield (
+            f"By the full theory none of all {plan.exhausted:,} choices of the users is more accurate and meets every limit: "
+            "those that are more accurate were evaluated one by one."
+        )
     for limit, now, then, rise in plan.prices:
         word, show = LIMITS[limit]
         yield f"By the surrogate, {show(then - now)} more of {word} ({show(now)}) buys {100 * rise:+.1f} points."

@@ -26,6 +26,8 @@ __all__ = [
 ]  # fmt: skip
 
 _REPORT_WIDTH = 110
+#: Characters that are left of a long name where a table is too wide.
+_SHORTEST_NAME = 12
 # The blank between a figure and what it counts.
 _FIGURE = re.compile(r"(?<=[0-9,=]) (?=(?:%|±|s|ms|h|k=\d|[KMGT]iB|points|times|per|prompts)\b|%|±)|(?<=±) (?=\d)|(?<=per) ")
 
@@ -66,15 +68,19 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def print_table(out: Console, table: Table) -> None:
-    """A table of a result, first column to the left, figures to the right, words to the left."""
+    """A table of a result, first column to the left, figures to the right, words to the left; long names give way first."""
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table as RichTable
     from rich.text import Text
 
     drawn = RichTable(box=box.SIMPLE_HEAD, title=Text(table.caption, style="bold"), title_justify="left", pad_edge=False)
+    widths = [max(map(cell_len, column)) for column in zip(table.heads, *table.rows, strict=True)]
+    room = out.width - sum(widths[1:]) - 3 * (len(widths) - 1) - 2  # three blanks between columns, one at either edge
     for place, head in enumerate(table.heads):
         words = place == 0 or head in {"verdict", ""}
-        drawn.add_column(head, justify="left" if words else "right", no_wrap=head != "verdict")
+        most = max(room, _SHORTEST_NAME) if place == 0 and "verdict" not in table.heads else None
+        drawn.add_column(head, justify="left" if words else "right", no_wrap=head != "verdict", max_width=most)
     for row in table.rows:
         style = "bold" if row[-1].startswith("RECOMMENDED") else "red" if row[-1] == "overloaded" else ""
         drawn.add_row(*(Text(cell) for cell in row), style=style)

@@ -11,7 +11,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import WHOLE, Options
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, write_csv, write_json
+from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, remove_files, write_csv, write_json
 from dmoa_theory.errors import InputError
 from dmoa_theory.quantities import rate_unit, show_number, show_seconds, show_share
 
@@ -77,12 +77,16 @@ def _lines(result: Overload) -> Iterator[str]:
     """What is answered, how latency grows, what is full first, and what is proved."""
     name, growing = result.system.network.name, result.growing
     yield from _too_small(result)
-    if not growing.any():
-        if result.stable:
-            yield "No device is offered more work than it can do: nothing grows. Multiply the rates with --scale."
-        else:
-            yield "A device is offered as much work as it can do: its queue is not bounded, but grows slower than the time."
+    busiest = int(result.nominal.argmax())
+    load, configuration = float(result.nominal[busiest]), result.system.moa.label
+    if result.stable:
+        yield f"With {configuration} every queue stays bounded; the busiest device is {name(busiest)}, at {show_share(load)}."
+        yield f"So nothing grows; --scale {show_number(1.05 / load)} would show what happens beyond the edge."
     else:
+        yield f"UNSTABLE with {configuration}: {name(busiest)} is offered {load:.3g} seconds of work a second."
+    if not result.stable and not growing.any():
+        yield "That is as much work as it can do: its queue is not bounded, but grows slower than the time."
+    elif growing.any():
         offered = float(result.system.rates.sum())
         share = show_share(result.throughput / offered)
         seconds, unit = rate_unit(offered)
@@ -136,7 +140,10 @@ def _write(result: Overload, out: Path) -> None:
     write_json(out / "overload.json", result)
     write_csv(out / "overload.csv", result.records())
     save(plot_loads(result), out / "loads.png")
-    save(plot_growth(result, _simulated(result)), out / "growth.png")
+    if result.growing.any():
+        save(plot_growth(result, _simulated(result)), out / "growth.png")
+    else:  # lines along the axis say less than the report
+        remove_files(out, ("growth.png",))
 
 
 def _simulated(result: Overload) -> QueueTrajectories | None:

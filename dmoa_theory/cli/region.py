@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from cyclopts import Parameter
 
+from dmoa_theory.cli.names import split_names
 from dmoa_theory.cli.options import WHOLE, Options, only_beside
 from dmoa_theory.cli.output import (
     console,
@@ -18,6 +19,7 @@ from dmoa_theory.cli.output import (
     print_lines,
     print_table,
     progress,
+    remove_files,
     write_csv,
     write_text,
 )
@@ -111,7 +113,7 @@ def _axes(system: System, users: str) -> tuple[int, ...]:
     busiest = able[np.argsort(-system.rates[able], kind="stable")].tolist()
     if not users:
         return (*sorted(busiest[:2]), *busiest[2:3])
-    named = [part.strip() for part in users.split(",")]
+    named = split_names(users, system.network, field="--users")
     if len(named) not in (2, 3):
         allowed = f'two or three users, by number from 0 to {system.n_devices - 1} or by name, such as "0,1"'
         raise InputError("--users", users, allowed)
@@ -134,6 +136,8 @@ def _write(result: StabilityRegion, document: dict[str, Any], axes: tuple[int, .
     write_csv(out / "region.csv", result.records())
     save(plot_utilisation(result), out / "utilisation.png")
     save(plot_network(result), out / "network.png")
+    drawn = {"section.png": len(axes) > 1, "region_3d.png": len(axes) > 2}
+    remove_files(out, [picture for picture, there in drawn.items() if not there])
     if len(axes) > 1:
         save(plot_section(result.section(*axes[:2]), note=result.system.moa.label), out / "section.png")
     if len(axes) > 2:

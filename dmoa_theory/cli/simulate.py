@@ -44,7 +44,8 @@ def simulate(
         str | None, Parameter(help="Address of a Dask scheduler whose workers share them, such as tcp://127.0.0.1:8786.")
     ] = None,
     precision: Annotated[
-        str | None, Parameter(help='Go on until mean and p95 of the latency are known to so much, such as "1%" or 0.01.')
+        str | None,
+        Parameter(help='Go on beyond --queries until mean and p95 of the latency are known to so much, such as "1%" or 0.01.'),
     ] = None,
     max_queries: Annotated[int | None, WHOLE, Parameter(help="Where that ends at the latest; default 100 million.")] = None,
     options: Options = Options(),  # noqa: B008 - frozen

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import WHOLE, Options
@@ -36,9 +35,11 @@ __all__ = ["testbed"]
 _NOT_AS_ASKED = 3
 _INTERRUPTED = 130
 #: A run longer than this is announced with its length, and one longer than that has to be asked for, s.
-_LONG, _ALL_DAY = 60.0, 3600.0
+_LONG, _TOO_LONG = 60.0, 600.0
 #: Mean service below which messages and the machine's own ticks show, s.
 _SHORTEST = 0.05
+#: Mean service below which a run would measure nothing but messages, s; and a load that is a slip of the keyboard.
+_QUICKEST, _MOST_LOAD = 0.001, 100.0
 
 
 def testbed(
@@ -126,7 +127,7 @@ def testbed(
         patience = 60.0 if patience is None else patience
         plan = _plan(chosen, backend, engine, count, seed, asked, output_tokens, open_queries, peer_jobs, patience)
         system = _loaded(options.system(scenario), load)
-        _not_all_day(system, count, speed, chosen)
+        _not_too_long(system, count, speed, chosen)
         speed = 1.0 if speed is None else speed
         system = _faster(system, speed, chosen)
         out = None if options.out is None else Path(options.out)
@@ -137,7 +138,8 @@ def testbed(
         if live and (options.json or not sys.stderr.isatty()):
             live = False  # nobody would see it
         run = _run(system, plan, answers=asked is not None, live=live)
-        return _evaluated(run, system, asked, out, options, scenario, speed)
+        run.record.facts.update({"overrides": list(options.set), "speed": speed, "load": load})
+        return _evaluated(run, system, asked, out, options, scenario)
 
 
 def _not_beside_from(options: Mapping[str, object]) -> None:
@@ -160,8 +162,8 @@ def _ended_by_sigterm() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:  # the process ends now: a signal on its way out would only add a traceback
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         before = signal.SIG_IGN
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise
     finally:
         if before is not None:
@@ -205,24 +207,34 @@ def _evaluated(
     out: Path | None,
     options: Options,
     scenario: Path | None,
-    speed: float,
 ) -> int:
     """Hold the run against theory and simulation; print, write, and say how it went."""
-    from dmoa_theory.live.measured_run import evaluate
-
     if not len(run.record.jobs):
         reasons = ", ".join(f"{count} {what}" for what, count in _outcomes(run).items() if count)
         raise InputError("run", reasons, "at least one inference; a larger queue, or a scenario that sends less")
-    run.record.facts.update({"overrides": list(options.set), "speed": speed})
-    with progress("simulating runs of this length") as advance:
-        result = evaluate(run.record, system, seed=run.record.facts["seed"], progress=advance)
+    try:
+        from dmoa_theory.live.measured_run import evaluate
+
+        with progress("simulating runs of this length") as advance:
+            result = evaluate(run.record, system, seed=run.record.facts["seed"], progress=advance)
+    except KeyboardInterrupt:
+        if out is not None:  # it may have taken hours to record
+            write_run_folder(None, run, None, asked, out, scenario)
+            print(f"dmoa: what was recorded is in {out}: dmoa testbed --from {out} evaluates it", file=sys.stderr)
+        raise
     document = result.to_dict()
+    unwritten: Exception | None = None
     if out is not None:
-        write_run_folder(result, run, document, asked, out, scenario)
+        try:
+            write_run_folder(result, run, document, asked, out, scenario)
+        except (OSError, InputError) as error:  # a full disk: what was found is said all the same
+            unwritten = error
     if options.json:
         print_json(document)
     else:
-        report(result, out)
+        report(result, None if unwritten else out)
+    if unwritten is not None:
+        raise unwritten
     return _code(result)
 
 
@@ -307,19 +319,19 @@ def _plan(
 def _loaded(system: System, load: float | None) -> System:
     if load is None:
         return system
-    if not (math.isfinite(load) and load > 0):
-        raise InputError("--load", load, "a number above 0, such as 0.8; 1 or more overloads a device")
+    if not 0 < load <= _MOST_LOAD:
+        allowed = f"a number above 0, at most {_MOST_LOAD:g}, such as 0.8; 1 or more overloads a device"
+        raise InputError("--load", load, allowed)
     from dmoa_theory.stability.loads import utilisation
 
     return system.with_rates(system.rates * (load / float(utilisation(system).max())))
 
 
-def _not_all_day(system: System, prompts: int, speed: float | None, mode: str) -> None:
-    """Refuse a run of hours that nobody asked for by name."""
+def _not_too_long(system: System, prompts: int, speed: float | None, mode: str) -> None:
+    """Refuse a long run that nobody asked for by name."""
     length = prompts / float(system.rates.sum())
-    if speed is None and mode != "real" and length > _ALL_DAY:
-        shortest = min(float(system.service.for_k(group.k).mean.min()) for group in system.groups())
-        times = float(f"{max(min(length / _LONG, shortest / _SHORTEST), 1.0):.1g}")
+    if speed is None and mode != "real" and length > _TOO_LONG:
+        times = float(f"{max(min(length / _LONG, _shortest(system) / _SHORTEST), 1.0):.1g}")
         allowed = (
             f"a factor: as it stands the run takes {show_seconds(length)}; {times:g} makes that {show_seconds(length / times)}"
         )
@@ -328,23 +340,22 @@ def _not_all_day(system: System, prompts: int, speed: float | None, mode: str) -
 
 def _faster(system: System, speed: float, mode: str) -> System:
     """All times of the scenario divided by one number; loads stay."""
-    if not (math.isfinite(speed) and speed > 0):
-        raise InputError("--speed", speed, "a number above 0, such as 100")
-    if speed == 1:
-        return system
-    if mode == "real":
+    from dmoa_theory.live.run_system import sped_up
+
+    if mode == "real" and speed != 1:
         raise InputError("--speed", speed, "1 with mode real: an LLM takes its own time")
-    if system.link_rate is not None:
-        raise InputError("--speed", speed, "1 with a link rate, which a live run cannot keep anyway")
-    ks = {group.k for group in system.groups() if group.M > 0} or {0}
-    if system.service.grows_with_k and len(ks) > 1:
-        raise InputError("--speed", speed, "1 where users differ in k, and service times of a profile with it")
-    known = system.service.for_k(max(ks))
-    samples = None if known.samples is None else tuple(times / speed for times in known.samples)
-    error = np.asarray(known.mean_error) / speed
-    service = replace(known, mean=known.mean / speed, mean_error=error, samples=samples)
-    network = replace(system.network, link_delay=np.asarray(system.network.link_delay) / speed)
-    return replace(system, service=service, network=network, arrival_rate=system.rates * speed)
+    found = sped_up(system, speed)
+    shortest = _shortest(found)
+    if speed > 1 and shortest < _QUICKEST:
+        most = float(f"{speed * shortest / _QUICKEST:.2g}")
+        allowed = f"at most {most:g}, or devices would have to be quicker than {1000 * _QUICKEST:g} ms, as no message is"
+        raise InputError("--speed", speed, allowed)
+    return found
+
+
+def _shortest(system: System) -> float:
+    """Shortest mean service time of any device and stage."""
+    return min(float(system.service.for_k(group.k).mean.min()) for group in system.groups())
 
 
 def _run(system: System, plan: RunPlan, *, answers: bool, live: bool) -> TestbedRun:

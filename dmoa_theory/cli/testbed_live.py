@@ -21,6 +21,8 @@ __all__ = ["live_table", "snapshot_table"]
 _SHOWN = 16
 #: Snapshots that the little curves are drawn of.
 _KEPT = 40
+#: Place of those among the columns.
+_CURVE = 3
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -42,12 +44,12 @@ def live_table(system: System, prompts: int) -> Iterator[Callable[[Snapshot], No
 
         def watch(snapshot: Snapshot) -> None:
             seen.append(snapshot)
-            live.update(snapshot_table(system, prompts, list(seen)), refresh=True)
+            live.update(snapshot_table(system, prompts, list(seen), width=live.console.width), refresh=True)
 
         yield watch
 
 
-def snapshot_table(system: System, prompts: int, seen: list[Snapshot]) -> Table:
+def snapshot_table(system: System, prompts: int, seen: list[Snapshot], *, width: int = 120) -> Table:
     """The network as it is, and its queues as they were in the last snapshots.
 
     Parameters
@@ -56,6 +58,8 @@ def snapshot_table(system: System, prompts: int, seen: list[Snapshot]) -> Table:
     prompts : int
     seen : list of Snapshot
         The last one is now; at least one.
+    width : int
+        Columns of the terminal: what matters least is left out where they are few.
     """
     from rich import box
     from rich.table import Table
@@ -69,9 +73,13 @@ def snapshot_table(system: System, prompts: int, seen: list[Snapshot]) -> Table:
         f"{max(now.sent - now.answered - now.refused, 0):,} under way; the last took {recent}"
     )
     words = Text(title, style="bold")
-    table = Table(box=box.SIMPLE_HEAD, title=words, title_justify="left", pad_edge=False, min_width=len(title))
-    for place, head in enumerate(("device", "works", "waiting", "queue so far", "own prompts", "served", "memory")):
-        table.add_column(head, justify="left" if place in {0, 3} else "right", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, title=words, title_justify="left", pad_edge=False, min_width=min(len(title), width))
+    heads = ("device", "works", "waiting", "queue so far", "own prompts", "served", "memory")
+    wide = [max(len(system.network.name(d)) for d in range(system.n_devices)), 5, 7, 12, 11, 6, 8]
+    shown = _columns_that_fit(wide, width)
+    for place in shown:
+        table.add_column(heads[place], justify="left" if place in {0, _CURVE} else "right", no_wrap=True)
+    curve = max(min(_KEPT, width - sum(wide[place] + 3 for place in shown if place != _CURVE) - 2), 4)
     order = sorted(range(system.n_devices), key=lambda d: -now.waiting[d])[:_SHOWN] if system.n_devices > _SHOWN else None
     for d in range(system.n_devices) if order is None else order:
         resident = now.resident[d]
@@ -79,13 +87,22 @@ def snapshot_table(system: System, prompts: int, seen: list[Snapshot]) -> Table:
             system.network.name(d),
             "●" if now.in_service[d] else "·",
             f"{now.waiting[d]:,}",
-            sparkline([snapshot.waiting[d] + snapshot.in_service[d] for snapshot in seen]),
+            sparkline([snapshot.waiting[d] + snapshot.in_service[d] for snapshot in seen[-curve:]]),
             f"{now.open_prompts[d]:,}",
             f"{now.served[d]:,}",
             "-" if resident is None else show_bytes(resident),
         )
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(cells[place]) for place in shown))
     return table
+
+
+def _columns_that_fit(wide: list[int], width: int) -> list[int]:
+    """Places of the columns to show: those that tell least go first (memory, own prompts, the curve, served)."""
+    shown = list(range(len(wide)))
+    for place in (6, 4, _CURVE, 5):
+        if sum(wide[each] + 3 for each in shown) - 3 > width:
+            shown.remove(place)
+    return shown
 
 
 def sparkline(values: list[int]) -> str:

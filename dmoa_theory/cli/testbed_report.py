@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import tomllib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from dmoa_theory.live.measured_run import MeasuredRun
 
 __all__ = ["report", "run_lines", "write_run_folder"]
+
+#: Files that a scenario names and that are larger than this are not copied into a run's folder, bytes.
+_LARGEST = 2**26
 
 
 def report(result: MeasuredRun, out: Path | None) -> None:
@@ -37,7 +43,8 @@ def report(result: MeasuredRun, out: Path | None) -> None:
     print_table(where, result.table())
     print_lines(where, run_lines(result))
     if out is not None:
-        print_lines(where, [f"Everything recorded is in {out}; dmoa replay {out / 'trace.csv'} plays it again."])
+        again = f"dmoa compare --measured {out} tells its service times and the scenario's apart"
+        print_lines(where, [f"Everything recorded is in {out}: dmoa replay {out / 'trace.csv'} plays it again, {again}."])
 
 
 def run_lines(result: MeasuredRun) -> Iterator[str]:
@@ -118,20 +125,47 @@ def _grown(result: MeasuredRun) -> str:
     )
 
 
-def _scenario_text(scenario: Path | None) -> str:
+def _copy_scenario(scenario: Path | None, overrides: Iterable[str], draft: Path) -> None:
+    """The scenario, and what files beside or below it it names, at their places: the run is evaluated wherever it goes."""
     from importlib import resources
 
     from dmoa_theory.model.scenario import EXAMPLE
 
-    if scenario is not None:
-        return scenario.read_text(encoding="utf-8")
-    return resources.files("dmoa_theory").joinpath("data").joinpath(EXAMPLE).read_text(encoding="utf-8")
+    if scenario is None:
+        text = resources.files("dmoa_theory").joinpath("data").joinpath(EXAMPLE).read_text(encoding="utf-8")
+        write_text(draft / "scenario.toml", text)
+        return
+    text = scenario.read_text(encoding="utf-8")
+    write_text(draft / "scenario.toml", text)
+    with suppress(tomllib.TOMLDecodeError):  # changed since the run began
+        for name in _words(tomllib.loads(text.removeprefix("\ufeff")), overrides):
+            with suppress(OSError, ValueError):  # no name of a file, or of one that cannot be had
+                _copy(scenario.parent, draft, Path(name))
+
+
+def _copy(source: Path, target: Path, name: Path) -> None:
+    """A file of one folder into another, unless it lies outside, is very large, or something of that name is there."""
+    inside = not name.is_absolute() and ".." not in name.parts
+    if inside and (source / name).is_file() and (source / name).stat().st_size <= _LARGEST and not (target / name).exists():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target / name)
+
+
+def _words(content: Any, overrides: Iterable[str] = ()) -> Iterator[str]:
+    """All texts of a scenario and its overrides that may name a file."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list | dict):
+        for each in content.values() if isinstance(content, dict) else content:
+            yield from _words(each)
+    for override in overrides:
+        yield from (part.strip(" \"'[]") for part in override.partition("=")[2].split(","))
 
 
 def write_run_folder(
-    result: MeasuredRun,
+    result: MeasuredRun | None,
     run: TestbedRun,
-    document: dict[str, Any],
+    document: dict[str, Any] | None,
     asked: tuple[Instruction, ...] | None,
     out: Path,
     scenario: Path | None,
@@ -140,9 +174,10 @@ def write_run_folder(
 
     Parameters
     ----------
-    result : MeasuredRun
+    result : MeasuredRun or None
+        None where somebody interrupted the evaluation: then what was recorded is written, which can be evaluated later.
     run : TestbedRun
-    document : dict
+    document : dict or None
         What --json prints.
     asked : tuple of Instruction, optional
         Prompts of a file, whose answers are written in its format.
@@ -155,28 +190,34 @@ def write_run_folder(
     from dmoa_calibration.testbed.run_folder import whole_folder
     from dmoa_theory.live.replayed import run_trace
     from dmoa_theory.model.run_record import write_run
-    from dmoa_theory.plots.style import save
-    from dmoa_theory.plots.testbed import plot_live_latency, plot_live_queues, plot_live_utilisation
     from dmoa_theory.simulation.traces.files import write_trace
 
+    record = run.record
     with whole_folder(out) as draft:
-        write_text(draft / "scenario.toml", _scenario_text(scenario))
-        write_text(draft / "testbed.json", json_text(document))
-        write_csv(draft / "comparison.csv", result.records())
-        write_run(result.record, draft)
+        write_run(record, draft)
         write_text(draft / "events.jsonl", "".join(json.dumps(event, separators=(",", ":")) + "\n" for event in run.events))
-        trace = run_trace(result.record)
+        trace = run_trace(record)
         if trace is not None:
             write_trace(trace[0], draft / "trace.csv")
         if asked is not None:
             write_text(draft / "outputs.json", json.dumps(_outputs(run, asked), indent=2, ensure_ascii=False) + "\n")
-        memory: list[dict[str, Any]] = [
-            {"time_s": at, **dict(zip(result.record.names, now, strict=True))} for at, now in run.resident
-        ]
+        memory: list[dict[str, Any]] = [{"time_s": at, **dict(zip(record.names, now, strict=True))} for at, now in run.resident]
         write_csv(draft / "memory.csv", memory)
-        save(plot_live_latency(result), draft / "latency.png")
-        save(plot_live_queues(result), draft / "queues.png")
-        save(plot_live_utilisation(result), draft / "utilisation.png")
+        if result is not None and document is not None:
+            _write_figures(result, document, draft)
+        _copy_scenario(scenario, record.facts.get("overrides", []), draft)
+
+
+def _write_figures(result: MeasuredRun, document: dict[str, Any], draft: Path) -> None:
+    """What was made of the record."""
+    from dmoa_theory.plots.style import save
+    from dmoa_theory.plots.testbed import plot_live_latency, plot_live_queues, plot_live_utilisation
+
+    write_text(draft / "testbed.json", json_text(document))
+    write_csv(draft / "comparison.csv", result.records())
+    save(plot_live_latency(result), draft / "latency.png")
+    save(plot_live_queues(result), draft / "queues.png")
+    save(plot_live_utilisation(result), draft / "utilisation.png")
 
 
 def _outputs(run: TestbedRun, asked: tuple[Instruction, ...]) -> list[dict[str, Any]]:

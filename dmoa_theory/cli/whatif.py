@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from dmoa_theory.cli.names import split_names
 from dmoa_theory.cli.options import WHOLE, Options, only_beside
 from dmoa_theory.cli.output import (
     console,
@@ -20,6 +21,7 @@ from dmoa_theory.cli.output import (
     print_lines,
     print_table,
     progress,
+    remove_files,
     write_csv,
     write_text,
 )
@@ -47,11 +49,16 @@ def whatif(
     /,
     *,
     lose: Annotated[
-        str, Parameter(help='Lose these devices at once, by name or number: "a,b"; exit code 3 if what is left is unstable.')
-    ] = "",
+        str | None,
+        Parameter(help='Lose these devices at once, by name or number: "a,b"; exit code 3 if what is left is unstable.'),
+    ] = None,
     lose_link: Annotated[
-        str, Parameter(help='Lose these links: "a-b" both ways, "a->b" only that a asks b; several with commas.')
-    ] = "",
+        str | None,
+        Parameter(
+            help='Lose these links: "a-b" both ways ("a - b" where names hold dashes), "a->b" only that a asks b; several with '
+            "commas."
+        ),
+    ] = None,
     links: Annotated[
         bool, Parameter(negative="", help="N-1 of the links too, both ways at once; N-1 ends with 0, secure or not.")
     ] = False,
@@ -63,7 +70,10 @@ def whatif(
     ] = None,
     availability: Annotated[
         str,
-        Parameter(help='Probability that a device is up: who is answered, is the rest stable? One number, or "0.99,0.9,...".'),
+        Parameter(
+            help='Probability that a device is up: who is answered, is the rest stable? One number, or "0.99,0.9,..."; of the '
+            "whole network, also beside --lose."
+        ),
     ] = "",
     link_availability: Annotated[
         float | None, Parameter(help="Probability that a link is up, with --availability; default 1.")
@@ -75,7 +85,9 @@ def whatif(
         Parameter(help="With --availability: states to draw where they are too many to go through; default 10,000."),
     ] = None,
     seed: Annotated[int | None, WHOLE, Parameter(help="With --availability: same seed, same states; default 0.")] = None,
-    central: Annotated[bool, Parameter(negative="", help="Beside it, one central server of the same total compute.")] = False,
+    central: Annotated[
+        bool, Parameter(negative="", help="Beside it, one central server of the same total compute; of the whole network.")
+    ] = False,
     servers: Annotated[str, Parameter(help='Servers of the centre, such as "8" or "8,1"; default one a device, and one.')] = "",
     speed: Annotated[float, Parameter(help="Compute of the centre, relative to all devices together.")] = 1.0,
     round_trip: Annotated[float, Parameter(help="Seconds to the centre and back.")] = 0.0,
@@ -97,7 +109,11 @@ def whatif(
     beside = {"--link-availability": link_availability, "--samples": samples, "--seed": seed, "--blind": blind or None}
     only_beside("--availability", bool(availability), beside)
     system = _scaled(options.system(scenario), load_factor)
-    devices, gone = _listed(lose), _listed(lose_link)
+    devices = split_names(lose or "", system.network, field="--lose")
+    gone = [part.strip() for part in (lose_link or "").split(",") if part.strip()]
+    for option, text, named in (("--lose", lose, devices), ("--lose-link", lose_link, gone)):
+        if text is not None and not named:
+            raise InputError(option, text, "at least one to lose; without the option every single one is lost in turn")
     given = bool(devices or gone)
     centre = central or bool(servers) or speed != 1 or round_trip != 0 or central_availability is not None or bare
     found = _Answers(system=system, load_factor=load_factor)
@@ -205,10 +221,6 @@ def _scaled(system: System, factor: float) -> System:
         raise InputError("--load-factor", factor, "a factor that leaves rates one can compute with") from None
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _numbers(field: str, text: str) -> float | list[float]:
     try:
         found = [float(part) for part in text.split(",")]
@@ -233,6 +245,10 @@ def _report(found: _Answers) -> None:
         _say(out, found.singles, _singles_lines(found.singles))
     if found.effect is not None:
         _say(out, found.effect, _loss_lines(found.effect))
+    others = [name for name, part in (("availability", found.up), ("the comparison with a centre", found.central)) if part]
+    if others and found.effect is not None:
+        said = " and ".join(others)
+        print_lines(out, [f"Of the whole network, without that loss, {'are' if len(others) > 1 else 'is'} {said}:"])
     if found.up is not None:
         _say(out, found.up, _availability_lines(found.up))
     if found.central is not None:
@@ -313,6 +329,9 @@ def _availability_lines(up: Availability) -> Iterator[str]:
 
 def _central_lines(result: CentralComparison) -> Iterator[str]:
     """What is compared, and what that leaves out."""
+    work = "one inference a prompt" if result.bare else "the same inferences"
+    compute = "equal compute" if result.speed == 1 else f"{show_number(result.speed)} times the compute of all devices"
+    yield f"The centre runs {work} on {compute}."
     for central in result.centrals:
         if not central.stable:
             yield f"UNSTABLE: the centre of {central.label} is offered {central.pool.load:.3g} times what it can do."
@@ -337,7 +356,9 @@ def _write(found: _Answers, document: dict[str, Any], out: Path) -> None:
     write_text(out / "whatif.json", json_text(document))
     parts = {"single_losses": found.singles, "loss": found.effect, "availability": found.up, "central": found.central}
     for name, part in parts.items():
-        if part is not None:
+        if part is None:
+            remove_files(out, (f"{name}.csv", f"{name}.png"))
+        else:
             write_csv(out / f"{name}.csv", part.records())
     if found.singles is not None:
         save(plot_single_losses(found.singles), out / "single_losses.png")

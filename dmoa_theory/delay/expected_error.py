@@ -134,7 +134,7 @@ _CONVOLUTION: tuple[tuple[float, dict[str, ErrorBand]], ...] = (
 _ROUNDING = 1e-6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ExpectedError:
     """Error bands of a latency estimate over all prompts; None for a quantity whose error has not been measured.
 
@@ -153,6 +153,14 @@ class ExpectedError:
         bands = {name: getattr(self, name) for name in QUANTITIES}
         shown = {name: None if band is None else asdict(band) for name, band in bands.items()}
         return {**shown, "basis": self.basis}
+
+    def __repr__(self) -> str:
+        """What is expected of each figure, and of which systems that is known."""
+        lines = [f"expected errors, compared with {self.basis}"]
+        for name in QUANTITIES:
+            band = getattr(self, name)
+            lines.append(f"  {name}: {'not measured' if band is None else str(band).removeprefix('expected error ')}")
+        return "\n".join(lines)
 
 
 class Likeness(NamedTuple):

@@ -44,6 +44,7 @@ def parse_target(text: str, *, field: str = "target") -> tuple[str, float]:
 
     Examples
     --------
+    >>> from dmoa_theory.delay.target import parse_target
     >>> parse_target("p95=60"), parse_target("Mean <= 1.5 min"), parse_target("median=800 ms")
     (('p95', 60.0), ('mean', 90.0), ('p50', 0.8))
     """
@@ -197,6 +198,7 @@ def largest_scale(
     --------
     M/M/1 with mean service 1 s: the mean is ``1 / (1 - rho)``, so 4 s allow a load of 0.75, half as much again.
 
+    >>> from dmoa_theory import System, largest_scale
     >>> alone = System.from_arrays([[0]], 0.5, 1.0, M=0, k=0, law="exponential")
     >>> found = largest_scale(alone, "mean", 4.0)
     >>> round(found.scale, 3), found.met, round(found.empty, 3)

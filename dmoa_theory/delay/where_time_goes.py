@@ -45,6 +45,7 @@ def show_signed(seconds: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.delay.where_time_goes import show_signed
     >>> show_signed(-114.2), show_signed(0.25)
     ('−114 s', '250 ms')
     """
@@ -173,6 +174,7 @@ def where_time_goes(system: System, *, progress: Callable[[float], None] | None 
     --------
     M/M/1 with mean service 1 s and load 0.75: 3 s of waiting, 1 s of service.
 
+    >>> from dmoa_theory import System, where_time_goes
     >>> alone = System.from_arrays([[0]], 0.75, 1.0, M=0, k=0, law="exponential")
     >>> {part.value: round(seconds, 9) for part, seconds in where_time_goes(alone).parts.items() if seconds}
     {'own wait': 3.0, 'service': 1.0}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dmoa_theory.live.observed import Window
 from dmoa_theory.model.checks import BoolArray, FloatArray, IntArray
 from dmoa_theory.model.run_record import DONE, RunRecord
 from dmoa_theory.model.system import System
@@ -28,6 +29,8 @@ class Replayed:
     ----------
     prompts : int
         Those replayed: answered by the devices that were asked.
+    rows : ndarray of int, shape (prompts,)
+        Their places among all prompts of the run.
     measured, replayed : ndarray, shape (prompts,), s
         Latency of each.
     late : float, s
@@ -42,6 +45,7 @@ class Replayed:
     """
 
     prompts: int
+    rows: IntArray
     measured: FloatArray
     replayed: FloatArray
     late: float
@@ -51,6 +55,10 @@ class Replayed:
     there: float
     back: float
     idle: float
+
+    def within(self, window: Window) -> FloatArray:
+        """Replayed latencies of those prompts that the figures of a run are of, s."""
+        return self.replayed[(self.rows >= window.first) & (self.rows < window.last)]
 
     @property
     def overhead(self) -> float:
@@ -148,6 +156,7 @@ def replay_run(record: RunRecord, system: System) -> Replayed:
     found = run_trace(record, system)
     nothing = np.zeros(0)
     measured = replayed = nothing
+    kept = np.zeros(0, dtype=np.int64)
     prompts, jobs = record.prompts, record.jobs
     if found is not None:
         trace, kept = found
@@ -156,6 +165,7 @@ def replay_run(record: RunRecord, system: System) -> Replayed:
     away = (stage >= 0) & (jobs.device != prompts.user[jobs.prompt])
     return Replayed(
         prompts=measured.size,
+        rows=kept,
         measured=measured,
         replayed=replayed,
         late=_mean(prompts.sent - prompts.intended),

@@ -58,6 +58,7 @@ class Footprint:
 
         Examples
         --------
+        >>> from dmoa_theory import Footprint
         >>> Footprint.from_numbers(weight_bytes=8e9, kv_bytes_per_token=1e5, context_tokens=2048).context_tokens.shape
         (1, 3)
         """

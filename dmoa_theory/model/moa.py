@@ -35,6 +35,7 @@ class MoA:
 
     Examples
     --------
+    >>> from dmoa_theory import MoA
     >>> MoA(2, 3).inferences()
     9
     """
@@ -99,7 +100,7 @@ class MoA:
         """In words: "M=1, k=2", with the quorum if there is one; "M and k by user" where users differ."""
         if not self.is_common:
             return "M and k by user"
-        M, k, quorum = (int(values[0]) for values in self.per_user(1))
+        M, k, quorum = (int(values[0]) for values in self.per_user(self.n_users or 1))
         return f"M={M}, k={k}" + (f", quorum={quorum}" if quorum <= k else "")
 
     def to_dict(self) -> dict[str, Any]:

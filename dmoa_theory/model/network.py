@@ -56,6 +56,7 @@ class Network:
 
     Examples
     --------
+    >>> from dmoa_theory import Network
     >>> network = Network.from_links(3, [0, 0, 1, 2], [1, 2, 0, 0])
     >>> network.n_devices, network.n_links
     (3, 4)
@@ -139,6 +140,7 @@ class Network:
 
         Examples
         --------
+        >>> from dmoa_theory import Network
         >>> Network.from_adjacency([[0, 1], [1, 0]]).n_links
         2
         """
@@ -266,6 +268,7 @@ class Network:
 
         Examples
         --------
+        >>> from dmoa_theory import Network
         >>> Network.from_adjacency([[0, 1], [1, 0]], names=["desk", "phone"]).position("phone")
         1
         """

@@ -105,6 +105,11 @@ class Profile:
 def read_profile(path: str | os.PathLike[str]) -> Profile:
     """Read the profile in a file.
 
+    Parameters
+    ----------
+    path : path
+        A file that ``dmoa calibrate`` wrote.
+
     Raises
     ------
     ProfileError

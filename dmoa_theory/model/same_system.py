@@ -24,6 +24,7 @@ def first_difference(a: System, b: System) -> str | None:
 
     Examples
     --------
+    >>> from dmoa_theory.model.same_system import first_difference
     >>> from dmoa_theory import System
     >>> slow = System.from_arrays([[0, 1], [1, 0]], 0.01, 20.0, M=1, k=1)
     >>> first_difference(slow, slow.with_rates([0.01, 0.02]))

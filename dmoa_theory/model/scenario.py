@@ -136,9 +136,11 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
         moa = _moa(scenario.moa, network, graph, folder, idle)
     with _speaking_of(file):
         if constraints.memory is not None and footprint is None:
-            raise InputError(
-                "constraints.memory", scenario.constraints.memory, "only with a [memory] section or a measured profile to count"
-            )
+            if scenario.service.profile is None:
+                allowed = "only with a [memory] section or a measured profile to count"
+            else:
+                allowed = "with weights under [memory] beside it: this profile tells nothing of memory"
+            raise InputError("constraints.memory", scenario.constraints.memory, allowed)
         return System(
             network=network,
             arrival_rate=arrival_rate,

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.similar_files import suggestion
 
 __all__ = ["ScenarioFile", "read_scenario_file"]
 
@@ -207,7 +208,7 @@ def read_scenario_file(path: Path, overrides: Iterable[str] = ()) -> ScenarioFil
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise InputError("", InputError.MISSING, "no such file", file=file) from None
+        raise InputError("", InputError.MISSING, f"no such file{suggestion(path)}", file=file) from None
     except OSError as error:
         raise InputError(
             "", InputError.MISSING, f"cannot be read ({(error.strerror or 'unreadable').lower()})", file=file

@@ -17,11 +17,13 @@ from __future__ import annotations
 import numpy as np
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.checks import FloatArray
+from dmoa_theory.model.checks import FloatArray, IntArray
 
-__all__ = ["coin_chances", "head_counts", "inclusion_from_coins", "weights_from_inclusion"]
+__all__ = ["coin_chances", "head_counts", "inclusion_from_coins", "inclusion_of_users", "weights_from_inclusion"]
 
 _TOLERANCE = 1e-12
+#: Numbers that the counts of heads of many users take at a time, 32 MB.
+_CELLS = 4_000_000
 
 
 def coin_chances(weights: FloatArray, k: int) -> FloatArray:
@@ -41,6 +43,8 @@ def coin_chances(weights: FloatArray, k: int) -> FloatArray:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.model.selection import coin_chances
     >>> coin_chances(np.ones(4), 2)
     array([0.5, 0.5, 0.5, 0.5])
     """
@@ -89,6 +93,8 @@ def head_counts(chances: FloatArray, most: int) -> FloatArray:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.model.selection import head_counts
     >>> head_counts(np.array([0.5, 0.5]), 2)
     array([0.25, 0.5 , 0.25])
     """
@@ -139,6 +145,42 @@ def inclusion_from_coins(chances: FloatArray, k: int) -> FloatArray:
     return joint / head_counts(chances, k)[..., k : k + 1]
 
 
+def inclusion_of_users(indptr: IntArray, weights: FloatArray, k: IntArray, users: IntArray) -> FloatArray:
+    """Exact: the probability that a layer uses each link of the users named; shape (n_links,), 0 on the links of others.
+
+    Users with as many links and the same k are reckoned together.
+
+    Parameters
+    ----------
+    indptr : ndarray, shape (n + 1,)
+        ``weights[indptr[u]:indptr[u + 1]]`` are those of user ``u``.
+    weights : ndarray, shape (n_links,)
+    k : ndarray, shape (n,)
+        Neighbours that each user draws.
+    users : ndarray of int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dmoa_theory.model.selection import inclusion_of_users
+    >>> inclusion_of_users(np.array([0, 2, 4]), np.array([1.0, 1.0, 1.0, 3.0]), np.array([1, 1]), np.arange(2))
+    array([0.5 , 0.5 , 0.25, 0.75])
+    """
+    found = np.zeros(weights.size)
+    if not users.size:
+        return found
+    kinds, which, counts = np.unique(
+        np.column_stack((k[users], np.diff(indptr)[users])), axis=0, return_inverse=True, return_counts=True
+    )
+    alike = np.split(users[np.argsort(which.ravel(), kind="stable")], np.cumsum(counts)[:-1])
+    for (drawn, degree), group in zip(kinds.tolist(), alike, strict=True):
+        step = max(_CELLS // max(drawn * degree, 1), 1)
+        for start in range(0, group.size, step):
+            links = indptr[group[start : start + step], None] + np.arange(degree)
+            found[links] = inclusion_from_coins(coin_chances(weights[links], drawn), drawn)
+    return found
+
+
 def weights_from_inclusion(inclusion: FloatArray, *, field: str = "selection", tolerance: float = 1e-11) -> FloatArray:
     """Exact (to ``tolerance``): weights whose conditional-Poisson law has the given inclusion probabilities.
 
@@ -164,6 +206,8 @@ def weights_from_inclusion(inclusion: FloatArray, *, field: str = "selection", t
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.model.selection import coin_chances, inclusion_from_coins, weights_from_inclusion
     >>> weights = weights_from_inclusion(np.array([0.5, 0.7, 0.8]))
     >>> inclusion_from_coins(coin_chances(weights, 2), 2).round(9)
     array([0.5, 0.7, 0.8])

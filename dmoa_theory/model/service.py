@@ -67,6 +67,7 @@ class ServiceTime:
 
     Examples
     --------
+    >>> from dmoa_theory import ServiceTime
     >>> service = ServiceTime.gamma([24.0, 31.0], scv=0.5, later=1.3, aggregate=1.3)
     >>> service.mean.round(1).tolist()
     [[24.0, 31.2, 31.2], [31.0, 40.3, 40.3]]
@@ -208,6 +209,7 @@ class ServiceTime:
 
         Examples
         --------
+        >>> from dmoa_theory import ServiceTime
         >>> ServiceTime.empirical([[20.0, 30.0, 40.0], [25.0]], later=2.0).mean.tolist()
         [[30.0, 60.0, 30.0], [25.0, 50.0, 25.0]]
         """

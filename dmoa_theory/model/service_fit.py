@@ -46,6 +46,8 @@ class ServiceFit:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.model.service_fit import ServiceFit
     >>> fit = ServiceFit(c0=0.1, c1=0.01, c2=0.0, d0=0.2, d1=0.0, cov=np.zeros((5, 5)), p_range=(32, 512), o_range=(8, 64),
     ...                  median_rel_err=0.01, max_rel_err=0.02, loo_median_rel_err=0.015, clock="wall")
     >>> round(fit.seconds(100, 11), 6)

@@ -45,6 +45,7 @@ def sample_arrays(samples: SampleLike) -> tuple[FloatArray, ...]:
 
     Examples
     --------
+    >>> from dmoa_theory.model.service_samples import sample_arrays
     >>> [times.tolist() for times in sample_arrays([[20.0, 30.0], [25]])]
     [[20.0, 30.0], [25.0]]
     """

@@ -36,6 +36,8 @@ class StageMeans:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.model.stage_means import StageMeans
     >>> means = StageMeans(mean=np.array([[2.0, 3.0, 3.0]]), covariance=np.full((1, 3, 1, 3), 0.01))
     >>> means.standard_error.tolist()
     [[0.1, 0.1, 0.1]]

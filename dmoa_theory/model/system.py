@@ -15,7 +15,7 @@ from dmoa_theory.model.constraints import Constraints
 from dmoa_theory.model.footprint import Footprint, MeasuredFootprint
 from dmoa_theory.model.moa import MoA
 from dmoa_theory.model.network import Network
-from dmoa_theory.model.selection import coin_chances, inclusion_from_coins
+from dmoa_theory.model.selection import inclusion_of_users
 from dmoa_theory.model.service import Law, MeasuredServiceTime, ServiceTime
 
 if TYPE_CHECKING:
@@ -129,8 +129,11 @@ class System:
             name = "k" if self.moa.n_users is None else f"k[{u}]"
             degree = int(choice[u])
             if degree == 0:
-                state = "has nobody to ask" if (self.network.indices == u).any() else "is isolated"
-                allowed = f"device {self.network.name(u)} {state}: link it, or let it work alone (k = 0)"
+                if (self.network.indices == u).any():
+                    state, cure = "is asked but has nobody to ask", "links of this network go one way: give it one of its own"
+                else:
+                    state, cure = "is isolated", "link it"
+                allowed = f"device {self.network.name(u)} {state}: {cure}, or let it work alone (k = 0)"
             else:
                 allowed = f"device {self.network.name(u)} has {degree} neighbour{'s' * (degree > 1)}, so k is 0 to {degree}"
                 if self.moa.n_users is None:
@@ -179,6 +182,7 @@ class System:
 
         Examples
         --------
+        >>> from dmoa_theory import System
         >>> System.from_arrays([[0, 1], [1, 0]], 0.01, [20.0, 30.0], M=1, k=1).title
         'network of 2 devices'
         """
@@ -263,11 +267,7 @@ class System:
         if weight is None:
             share = np.divide(k * able, degree, out=np.zeros(self.n_devices), where=degree > 0)
             return read_only(np.repeat(share, degree))
-        inclusion = np.zeros(self.network.n_links)
-        for u in np.flatnonzero(able & (k > 0)).tolist():
-            row = slice(self.network.indptr[u], self.network.indptr[u + 1])
-            inclusion[row] = inclusion_from_coins(coin_chances(weight[row], int(k[u])), int(k[u]))
-        return read_only(inclusion)
+        return read_only(inclusion_of_users(self.network.indptr, weight, k, np.flatnonzero(able & (k > 0))))
 
     def one_way(self, stage: int, k: int) -> tuple[FloatArray, FloatArray]:
         """Time that a job's prompt takes over each link, and its response back; two arrays, shape (n_links,), seconds.

@@ -61,6 +61,7 @@ class TokenCount:
 
         Examples
         --------
+        >>> from dmoa_theory.model.tokens import TokenCount
         >>> TokenCount.of([10, 30]).cumulants().tolist()
         [20.0, 100.0, 0.0, -20000.0]
         """
@@ -101,6 +102,8 @@ class TokenLengths:
 
     Examples
     --------
+    >>> from dmoa_theory import TokenLengths
+    >>> from dmoa_theory.model.tokens import TokenCount
     >>> lengths = TokenLengths(prompt=TokenCount(100), output=TokenCount(50), instruction=20)
     >>> lengths.read(later=True, k=2).tolist()[0]
     270.0
@@ -154,6 +157,11 @@ def named_workload(name: str) -> TokenLengths:
     (``alpaca-eval:MODEL`` those of another model), counted in words and turned into tokens at 4/3 tokens a word;
     ``azure-code`` and ``azure-conv`` are token counts of the Azure LLM inference trace 2023.
 
+    Parameters
+    ----------
+    name : str
+        One of :func:`workload_names`.
+
     Raises
     ------
     InputError
@@ -161,6 +169,7 @@ def named_workload(name: str) -> TokenLengths:
 
     Examples
     --------
+    >>> from dmoa_theory import named_workload
     >>> round(named_workload("azure-conv").output.mean, 2)
     211.13
     """

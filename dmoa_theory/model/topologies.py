@@ -126,6 +126,7 @@ def build_topology(name: str, /, **parameters: object) -> Network:
 
     Examples
     --------
+    >>> from dmoa_theory import build_topology
     >>> build_topology("ring", n=8)
     <Network of 8 devices and 16 directed links: ring of 8 devices>
     >>> build_topology("torus", rows=3, cols=4).out_degree.tolist()

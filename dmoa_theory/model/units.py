@@ -41,6 +41,7 @@ def parse_bytes(field: str, value: object) -> float:
 
     Examples
     --------
+    >>> from dmoa_theory.model.units import parse_bytes
     >>> parse_bytes("memory", "24 GiB") == 24 * 2**30
     True
     """
@@ -90,6 +91,7 @@ def parse_seconds(field: str, value: object) -> float:
 
     Examples
     --------
+    >>> from dmoa_theory.model.units import parse_seconds
     >>> parse_seconds("limit", "1.5 min"), parse_seconds("limit", 60), parse_seconds("limit", "2 hours")
     (90.0, 60.0, 7200.0)
     """
@@ -108,6 +110,7 @@ def show_bytes(amount: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.model.units import show_bytes
     >>> show_bytes(1.5 * 2**30), show_bytes(946 * 2**20)
     ('1.5 GiB', '946 MiB')
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from dmoa_theory.optimisation.limits import LATENCIES, Figures, Limits, Violatio
 from dmoa_theory.optimisation.programs.congestion import Congestion
 from dmoa_theory.optimisation.programs.mixed import Budgets
 from dmoa_theory.optimisation.programs.rates import RatesProgram
-from dmoa_theory.optimisation.programs.work import Work, work_of
+from dmoa_theory.optimisation.programs.work import work_of
 from dmoa_theory.optimisation.reach import reach
 from dmoa_theory.optimisation.recommend import STANDARD_ERRORS
 from dmoa_theory.optimisation.verify import Trial, try_out
@@ -125,7 +125,7 @@ def fair_rates(
     --------
     Two devices that ask nobody get what each carries, 0.95 of a prompt a second.
 
-    >>> from dmoa_theory import System
+    >>> from dmoa_theory import System, fair_rates
     >>> two = System.from_arrays([[0, 1], [1, 0]], [0.1, 0.3], 1.0, M=0, k=0)
     >>> fair_rates(two, 0, 0, simulation=False).rates.round(3).tolist()
     [0.95, 0.95]
@@ -171,7 +171,7 @@ def _solve(system: System, M: int, k: int, limits: Limits, uniform: float, robus
     tighter, value = 1.0, float(np.log(now[users]).sum())
     for turn in range(1, _ROUNDS + 1):
         choice = np.zeros(users.size, dtype=np.int64)
-        here = work_of_rates(work, now)
+        here = work.at_rates(now)
         estimate = latency(system.with_rates(now))
         congestion = Congestion.at(here, choice, here.uniform(choice), estimate)
         figures = figures_of(estimate)
@@ -207,15 +207,3 @@ def _solve(system: System, M: int, k: int, limits: Limits, uniform: float, robus
             tighter *= _CUT
         now = rates if np.isfinite(full.mean) else now
     return best, _ROUNDS
-
-
-def work_of_rates(work: Work, rates: FloatArray) -> Work:
-    """The same coefficients under other rates."""
-    factor = rates[work.users] / work.rates
-    return replace(
-        work,
-        system=work.system.with_rates(rates),
-        rates=rates[work.users],
-        own_load=work.own_load * factor[:, None],
-        link_load=work.link_load * factor[work.link_user][:, None],
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -142,6 +143,12 @@ class Evaluations:
         self._choice = int(system.choice_size()[system.rates > 0].min())
         service = system.service.for_k(0)
         self.uncertain = bool(np.any(service.mean_error))
+
+    def under(self, limits: Limits) -> Evaluations:
+        """The same system under other limits; what was worked out is shared, for limits move no figure."""
+        found = copy(self)
+        found.limits = limits
+        return found
 
     def impossible(self, M: int, k: int) -> str:
         """Why the network does not allow a configuration; empty when it does."""

@@ -121,8 +121,18 @@ class Decision(Result):
         return next((each for each in self.standings if each.candidate.configuration == candidate.configuration), None)
 
     def pareto(self) -> tuple[Candidate, ...]:
-        """Stable configurations that no other beats in both accuracy and mean latency, fastest first."""
+        """Stable configurations that no other beats in both accuracy and mean latency, fastest first.
+
+        For the objective load those that carry one, and that no other beats in both accuracy and load, most load first:
+        latencies at different loads do not compare.
+        """
         front: list[Candidate] = []
+        if self.objective == "load":
+            carried = [c for c in self.candidates if self.carries(c) is not None]
+            for candidate in sorted(carried, key=lambda c: (-c.scale, -c.accuracy)):
+                if not front or candidate.accuracy > front[-1].accuracy:
+                    front.append(candidate)
+            return tuple(front)
         for candidate in sorted((c for c in self.candidates if c.stable), key=lambda c: (c.mean_latency, -c.accuracy)):
             if not front or candidate.accuracy > front[-1].accuracy:
                 front.append(candidate)
@@ -169,26 +179,31 @@ class Decision(Result):
         if not self.trials:
             nothing = "nothing was there to simulate" if self.choice is None else "no simulation was run"
             found.append(f"verified is null: {nothing}")
+        if self.objective == "load" and any(self.carries(c) is None for c in self.candidates):
+            found.append(
+                "largest_load_scale is null: the network does not allow the configuration, or it breaks a limit at any load, "
+                "however small; its other figures are then at the present load"
+            )
         return tuple(found)
 
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
-        recommended = None if self.recommended is None else {**self.recommended.to_dict(), "why": self.why}
+        recommended = None if self.recommended is None else {**self._row(self.recommended), "why": self.why}
         return {
             "objective": self.objective,
             "limits": self.limits.given(),
-            "choice": None if self.choice is None else self.choice.to_dict(),
+            "choice": None if self.choice is None else self._row(self.choice),
             "recommended": recommended,
             "why": self.why,
             "robust": self.robust,
             "verified": self.verified(),
             "feasible": self.feasible,
-            "pareto": [candidate.to_dict() for candidate in self.pareto()],
+            "pareto": [self._row(candidate) for candidate in self.pareto()],
             "binding": [{"M": c.M, "k": c.k, **violation.to_dict()} for c, violation in self.binding],
             "prices": [price.to_dict() for price in self.prices],
             "sensitivity": [hold.to_dict() for hold in self.holds],
-            "runner_up": None if self.runner_up is None else self.runner_up.to_dict(),
-            "candidates": [candidate.to_dict() for candidate in self.candidates],
+            "runner_up": None if self.runner_up is None else self._row(self.runner_up),
+            "candidates": [self._row(candidate) for candidate in self.candidates],
             "standings": [each.to_dict() for each in self.standings],
             "relaxation": None if self.relaxation is None else self.relaxation.to_dict(),
             "conflicts": self.conflicts,
@@ -204,16 +219,18 @@ class Decision(Result):
             "warnings": self.warnings(),
         }
 
+    def _row(self, c: Candidate) -> dict[str, Any]:
+        """A candidate for JSON; for the objective load with the load that it carries, null where that is none."""
+        return c.to_dict() | ({"largest_load_scale": self.carries(c)} if self.objective == "load" else {})
+
     def records(self) -> list[dict[str, Any]]:
         """One row a configuration."""
         rows = []
         for candidate in self.candidates:
-            row = candidate.to_dict()
+            row = self._row(candidate)
             row["violations"] = " ".join(violation["limit"] for violation in row["violations"])
             row["choice"] = candidate is self.choice
             row["recommended"] = self.recommended is not None and candidate.configuration == self.recommended.configuration
-            if self.objective == "load":
-                row["largest_load_scale"] = self.carries(candidate)
             standing = self.standing(candidate)
             if standing is not None:
                 row |= {name: value for name, value in standing.to_dict().items() if name not in {"M", "k"}}

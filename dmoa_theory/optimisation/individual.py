@@ -20,7 +20,7 @@ from dmoa_theory.optimisation.robust import at_upper_limits
 from dmoa_theory.optimisation.search import Evaluated, Search
 from dmoa_theory.optimisation.verify import Trial, try_out
 
-__all__ = ["IndividualPlan", "plan_by_user"]
+__all__ = ["IndividualPlan", "plan_by_user", "search_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,6 +52,9 @@ class IndividualPlan:
         Relative gap that was asked for.
     prices : tuple of (str, float, float, float)
         What a tenth more of every latency limit buys; see :meth:`dmoa_theory.optimisation.search.Search.prices`.
+    exhausted : int or None
+        Where users are few, the number of all choices of all users: none that is more accurate meets the limits by the full
+        theory. None where not all of them were looked at.
     """
 
     work: Work
@@ -70,6 +73,7 @@ class IndividualPlan:
     least: float = 0.0
     gap: float = 1e-3
     prices: tuple[tuple[str, float, float, float], ...] = ()
+    exhausted: int | None = None
 
     @property
     def feasible(self) -> bool:
@@ -150,8 +154,10 @@ class IndividualPlan:
             found.append("no plan was found that meets every limit")
         if self.certificate is None:
             found.append("certificate is null: no program was solved")
-        if self.work.system.moa.quorum is not None:
-            found.append("the scenario's quorum is set aside: every answer is waited for")
+        if self.work.quorum is not None:
+            found.append("accuracies were measured with every answer waited for, latencies here are with the scenario's quorum")
+        elif self.work.system.moa.quorum is not None:
+            found.append("the scenario's M, k and quorum by user are set aside: every answer is waited for")
         if self.trial is None:
             found.append("verified is null: no simulation was run")
         elif not self.trial.holds:
@@ -190,6 +196,7 @@ class IndividualPlan:
             "violations": [],
             "selection": self.selection(),
             "certificate": proved,
+            "choices_exhausted": self.exhausted,
             "rounds": self.rounds,
             "evaluations": self.evaluations,
             "prices": [
@@ -218,6 +225,7 @@ def plan_by_user(
     simulation: bool = True,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
+    search: Search | None = None,
 ) -> IndividualPlan:
     """Approximation: the best (M, k) of every user, and with ``gossip`` whom it asks, within the limits.
 
@@ -250,6 +258,9 @@ def plan_by_user(
         Whether to try the plan out.
     seed : int
     progress : callable, optional
+    search : Search, optional
+        That of an earlier plan, made by :func:`search_for` with the same options: its programs are compiled. The system may
+        differ in its limits, and in its rates by one factor.
 
     Returns
     -------
@@ -260,18 +271,26 @@ def plan_by_user(
     Loads and latencies rise with service times, so of all service times in a box the longest are the worst: the robust plan is
     the plan for those. The certificate is of the surrogate. The plan meets its limits by the full theory in any case.
     """
-    w_accuracy = np.broadcast_to(np.asarray(accuracy, dtype=float), (int((system.rates > 0).sum()), len(configurations)))
-    held = at_upper_limits(system, [k if M else 0 for M, k in configurations]) if robust else system
-    kinds = {
-        "objective": objective, "margin": robust, "least": least, "gap": gap, "time_limit": time_limit, "solver": solver
-    }  # fmt: skip
-    search = Search(held, configurations, w_accuracy, limits, per_user=per_user, gossip=gossip, **kinds)  # type: ignore[arg-type]
+    if search is None:
+        kinds: dict[str, Any] = {
+            "objective": objective,
+            "per_user": per_user,
+            "gossip": gossip,
+            "robust": robust,
+            "least": least,
+        }
+        kinds |= {"gap": gap, "time_limit": time_limit, "solver": solver}
+        search = search_for(system, configurations, accuracy, limits, **kinds)
+    else:
+        search.under(limits, system.rates)
+    w_accuracy = search.accuracy
+    padded = robust and at_upper_limits(system, [k if M else 0 for M, k in configurations]) is not system
     best, common = search.run(progress) if per_user else search.one_for_all()
     nominal, trial = None, None
-    work = search.work if held is system else replace(search.work, system=system)
+    work = replace(search.work, system=system)
     if best is not None:
         configured = settle(work, best.choice, best.asked if gossip else None)
-        nominal = best.figures if held is system and not robust else figures_of(latency(configured))
+        nominal = figures_of(latency(configured)) if padded else figures_of(best.estimate)
         if simulation:
             trial = try_out(configured, limits, predicted=nominal, seed=seed)
     return IndividualPlan(
@@ -291,4 +310,28 @@ def plan_by_user(
         least=least,
         gap=gap,
         prices=() if best is None else search.prices(best),
+        exhausted=search.exhausted,
     )
+
+
+def search_for(
+    system: System,
+    configurations: Sequence[tuple[int, int]],
+    accuracy: FloatArray,
+    limits: Limits,
+    *,
+    robust: bool = True,
+    **options: Any,
+) -> Search:
+    """The search behind :func:`plan_by_user`, to be used for several plans.
+
+    Parameters
+    ----------
+    system, configurations, accuracy, limits, robust
+        As of :func:`plan_by_user`.
+    **options
+        ``objective``, ``per_user``, ``gossip``, ``least``, ``gap``, ``time_limit``, ``solver``.
+    """
+    by_user = np.broadcast_to(np.asarray(accuracy, dtype=float), (int((system.rates > 0).sum()), len(configurations)))
+    held = at_upper_limits(system, [k if M else 0 for M, k in configurations]) if robust else system
+    return Search(held, configurations, by_user, limits, margin=robust, **options)

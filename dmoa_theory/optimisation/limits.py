@@ -42,11 +42,21 @@ LATENCIES = {
 
 
 def told_apart(limit: str, first: float, second: float) -> tuple[str, str]:
-    """Two values of a limit in words; to five digits where three do not tell them apart."""
+    """Two values of a limit in words; with as many digits as it takes to tell them apart.
+
+    Examples
+    --------
+    >>> told_apart("p95_latency", 100.0, 300.0), told_apart("p95_latency", 100.0, 100.02)
+    (('100 s', '300 s'), ('100 s', '100.02 s'))
+    """
     show = LIMITS[limit][1]
-    if show(first) == show(second) and first != second:
-        return f"{first:.5g}", f"{second:.5g}"
-    return show(first), show(second)
+    unit, factor = ("s", 1.0) if limit in LATENCIES else ("bytes", 1.0) if limit == "memory" else ("%", 100.0)
+    one, other = show(first), show(second)
+    for digits in range(5, 18):
+        if one != other or first == second:
+            break
+        one, other = (f"{factor * value:.{digits}g} {unit}" for value in (first, second))
+    return one, other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +73,7 @@ class Violation:
         return abs(self.value - self.allowed) / self.allowed
 
     def __str__(self) -> str:
-        """In words, such as "p95 latency 721 s against 600 s"; to five digits where three do not tell them apart."""
+        """In words, such as "p95 latency 721 s against 600 s"; with digits enough to tell them apart."""
         value, allowed = told_apart(self.limit, self.value, self.allowed)
         return f"{LIMITS[self.limit][0]} {value} against {allowed}"
 
@@ -173,18 +183,18 @@ class Limits:
             value = accuracy if name == "min_accuracy" else getattr(figures, name)
             if value is None:
                 continue
-            if value < allowed if name == "min_accuracy" else value > allowed:
+            if not (value >= allowed if name == "min_accuracy" else value <= allowed):  # so that no nan is within a limit
                 found.append(Violation(limit=name, value=value, allowed=allowed))
         return tuple(found)
 
     def fullness(self, figures: Figures) -> float:
-        """The largest share of a limit that is used, of the limits that the load moves; above 1 where one is broken."""
+        """The largest share of a limit that is used, of those that load moves; above 1 where one is broken, or a figure nan."""
         shares = [
             getattr(figures, name) / allowed
             for name, allowed in self.given().items()
             if name != "min_accuracy" and getattr(figures, name) is not None
         ]
-        return float(np.max(shares))
+        return float(np.max(np.nan_to_num(shares, nan=np.inf)))
 
 
 def parse_limit(text: str) -> tuple[str, float]:

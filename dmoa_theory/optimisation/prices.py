@@ -16,7 +16,7 @@ from dmoa_theory.quantities import show_number
 __all__ = ["Hold", "Price", "how_far_it_holds", "largest_factor", "prices"]
 
 # The search for the factor at which a limit is reached.
-_NARROW, _STEPS, _FURTHEST = 1e-3, 30, 1e3
+_NARROW, _STEPS, _FURTHEST = 1e-3, 60, 1e15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,14 +135,14 @@ def largest_factor(fullness: Callable[[float], float]) -> float:
     >>> round(largest_factor(lambda factor: 0.2 / (1 - factor / 2) if factor < 2 else float("inf")), 2)
     1.6
     """
-    low, high = 0.0, 1.0
+    low, high, growth = 0.0, 1.0, 2.0
     at_low, at_high = fullness(1e-6), fullness(1.0)
     if at_low > 1:
         return 0.0
     while at_high <= 1:
-        low, at_low, high = high, at_high, 2 * high
         if high > _FURTHEST:
             return high
+        low, at_low, high, growth = high, at_high, high * growth, growth**2  # almost idle devices: limits may be far away
         at_high = fullness(high)
     for step in range(_STEPS):
         if high - low <= _NARROW * low:

@@ -10,23 +10,28 @@ import numpy as np
 
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
+from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray, IntArray
 from dmoa_theory.model.system import System
+from dmoa_theory.optimisation.best_gossip import best_common_with_gossip
 from dmoa_theory.optimisation.candidates import latency_margins
 from dmoa_theory.optimisation.limits import LATENCIES, Figures, Limits, Violation, figures_of
 from dmoa_theory.optimisation.programs.congestion import Congestion
 from dmoa_theory.optimisation.programs.gossip import GossipProgram
-from dmoa_theory.optimisation.programs.mixed import Budgets, Certificate, MixedProgram, tidied
+from dmoa_theory.optimisation.programs.mixed import Budgets, Certificate, MixedProgram
 from dmoa_theory.optimisation.programs.settle import settle
 from dmoa_theory.optimisation.programs.work import work_of
+from dmoa_theory.optimisation.refining import best_of_all, improved
 
-__all__ = ["Evaluated", "Search", "best_gossip"]
+__all__ = ["Evaluated", "Search", "proportion"]
 
 _ROUNDS = 10
 # How much a budget shrinks when a plan that seemed admissible is not, beyond what the new constants say.
 _CUT = 0.997
 # How much more of a limit a price is told for.
 _MORE = 1.1
+# Estimates and compiled programs that are kept.
+_KEPT = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,24 +121,49 @@ class Search:
             most_load=limits.max_utilisation,
             solver=solver,
         )
-        self.evaluations, self.rounds = 0, 0
+        self.scale, self.built = 1.0, self.work
+        self._gossips: dict[bytes, GossipProgram] = {}
+        self._estimates: dict[tuple[bytes, bytes], LatencyEstimate] = {}
+        self._start(limits)
+
+    def _start(self, limits: Limits) -> None:
+        self.limits, self.evaluations, self.rounds = limits, 0, 0
         self.certificate: Certificate | None = None
-        self._until = time.perf_counter() + time_limit
+        self.exhausted: int | None = None
+        self._until = time.perf_counter() + self.time_limit
         self._cap = np.full(self.work.n, limits.max_utilisation)
         self._tighter = dict.fromkeys(LATENCIES, 1.0)
 
-    def under(self, limits: Limits) -> Search:
-        """The same search under other limits; the programs stay compiled."""
-        self.limits, self.evaluations, self.rounds, self.certificate = limits, 0, 0, None
-        self._cap = np.full(self.work.n, min(limits.max_utilisation, self.program.most_load))
-        self._tighter = dict.fromkeys(LATENCIES, 1.0)
+    def under(self, limits: Limits, rates: FloatArray | None = None) -> Search:
+        """The same search under other limits, and at other rates in the same proportions; the programs stay compiled.
+
+        Parameters
+        ----------
+        limits : Limits
+            With the utilisation that was allowed when the search was made, or less.
+        rates : ndarray, shape (n,), prompts/s, optional
+            Default those of the last time.
+
+        Raises
+        ------
+        InputError
+            When the limits or the rates ask for programs that were not compiled.
+        """
+        if limits.max_utilisation > self.program.most_load:
+            raise InputError("max_utilisation", limits.max_utilisation, f"at most {self.program.most_load:g}, as compiled")
+        if rates is not None and not np.array_equal(rates, self.work.system.rates):
+            scale = proportion(self.built.system.rates, rates)
+            if scale is None:
+                raise InputError("rates", "other proportions", "the rates of the system, all multiplied by one factor")
+            self.scale, self.work = scale, self.built.at_rates(rates)
+            self._estimates.clear()
+        self._start(limits)
         return self
 
     def evaluate(self, choice: IntArray, asked: FloatArray) -> Evaluated:
         """A plan with the full theory's figures."""
         self.evaluations += 1
-        uniform = not self.gossip or np.allclose(asked, self.work.uniform(choice), atol=1e-9)
-        estimate = latency(settle(self.work, choice, None if uniform else asked))
+        estimate = self._estimate(choice, asked)
         figures = figures_of(estimate)
         held = figures.raised(latency_margins(estimate.expected_error)) if self.margin else figures
         accuracy = float(self.work.share @ self.accuracy[np.arange(choice.size), choice])
@@ -145,6 +175,25 @@ class Search:
             figures=held,
             violations=self.limits.broken(held, accuracy),
         )
+
+    def _estimate(self, choice: IntArray, asked: FloatArray) -> LatencyEstimate:
+        """The latency of a plan; worked out once for all limits, as far as some hundred plans are kept."""
+        key = choice.tobytes(), asked.tobytes()
+        if key not in self._estimates:
+            if len(self._estimates) >= _KEPT:
+                self._estimates.clear()
+            uniform = not self.gossip or np.allclose(asked, self.work.uniform(choice), atol=1e-9)
+            self._estimates[key] = latency(settle(self.work, choice, None if uniform else asked))
+        return self._estimates[key]
+
+    def gossip_program(self, choice: IntArray) -> GossipProgram:
+        """The program of the best gossip for these choices, compiled once."""
+        key = choice.tobytes()
+        if key not in self._gossips:
+            if len(self._gossips) >= _KEPT:
+                self._gossips.clear()
+            self._gossips[key] = GossipProgram(self.built, choice, least=self.least)
+        return self._gossips[key]
 
     def better(self, one: Evaluated, other: Evaluated | None) -> bool:
         """Whether a feasible plan beats another."""
@@ -185,7 +234,7 @@ class Search:
         common, last = self.common()
         best = common
         if self.gossip:
-            best = self._asking_better(common)
+            best = best_common_with_gossip(self, common)
             last = best or last
         trusted: Congestion | None = None
         for turn in range(_ROUNDS):
@@ -198,7 +247,7 @@ class Search:
                 trusted = congestion
             found = self._solve(congestion, last)
             if found is None:
-                if trusted is None or last.feasible or not self._time_left():
+                if trusted is None or last.feasible or not self.time_left():
                     break
                 last = best if best is not None else last  # back to what is known to work, with budgets that were tightened
                 continue
@@ -207,21 +256,23 @@ class Search:
                 best = found
             elif not found.feasible:
                 self._tighten(found)
-            if (found.feasible and gained <= self.gap) or not self._time_left():
+            if (found.feasible and gained <= self.gap) or not self.time_left():
                 break
             last = found
-        if best is not None:
-            best = self._improve(best)
+        best = None if best is None else improved(self, best, 0.5 * self.time_limit)
+        best, self.exhausted = best_of_all(self, best, 0.5 * self.time_limit)
         if progress is not None:
             progress(1.0)
         return best, common
 
     def one_for_all(self) -> tuple[Evaluated | None, Evaluated | None]:
         """The best plan with one configuration for all users, each with its best gossip, and the best with uniform gossip."""
+        self._until = time.perf_counter() + self.time_limit
         common, _ = self.common()
-        return (self._asking_better(common) if self.gossip else common), common
+        return (best_common_with_gossip(self, common) if self.gossip else common), common
 
-    def _time_left(self) -> bool:
+    def time_left(self) -> bool:
+        """Whether a further program may be solved."""
         return time.perf_counter() < self._until
 
     def _gain(self, found: Evaluated, best: Evaluated | None) -> float:
@@ -237,23 +288,6 @@ class Search:
             return Congestion.at(self.work, last.choice, last.asked, last.estimate)
         return Congestion.pollaczek_khinchine(self.work, last.choice, last.asked)
 
-    def _asking_better(self, common: Evaluated | None) -> Evaluated | None:
-        """The best plan with one configuration for all and gossip of its own; from the most accurate down."""
-        w, best = self.work, common
-        for c in np.argsort(-(w.share @ self.accuracy), kind="stable").tolist():
-            if not w.allowed[:, c].all() or not w.k[c]:
-                continue
-            if (
-                best is not None
-                and self.objective == "accuracy"
-                and float(w.share @ self.accuracy[:, c]) < best.accuracy - 1e-12
-            ):
-                break
-            found = best_gossip(self, c)
-            if found is not None and self.better(found, best):
-                best = found
-        return best
-
     def _solve(self, congestion: Congestion, last: Evaluated) -> Evaluated | None:
         self.rounds += 1
         budgets = self._budgets(last)
@@ -267,7 +301,7 @@ class Search:
 
     def _program(self, congestion: Congestion, budgets: Budgets) -> tuple[IntArray, FloatArray] | None:
         left = max(0.3 * self.time_limit, 0.7 * (self._until - time.perf_counter()))
-        certificate = self.program.solve(congestion, budgets, gap=self.gap, time_limit=left)
+        certificate = self.program.solve(congestion, budgets, scale=self.scale, gap=self.gap, time_limit=left)
         if certificate.choice is None or certificate.asked is None:
             return None
         self.certificate = certificate
@@ -275,7 +309,7 @@ class Search:
 
     def _polished(self, choice: IntArray, asked: FloatArray, congestion: Congestion, budgets: Budgets) -> FloatArray:
         """Of the gossips with which these choices are admissible, the one with the least latency."""
-        found = GossipProgram(self.work, choice, least=self.least).solve(congestion, budgets.cap)
+        found = self.gossip_program(choice).solve(congestion, budgets.cap, scale=self.scale)
         return asked if found is None else found
 
     def _budgets(self, last: Evaluated) -> Budgets:
@@ -325,80 +359,27 @@ class Search:
             return ()
         congestion, found = self._congestion(best), []
         self._tighter = dict.fromkeys(LATENCIES, 1.0)
-        here = self.program.solve(congestion, self._budgets(best), gap=self.gap, time_limit=0.2 * self.time_limit)
+        options = {"scale": self.scale, "gap": self.gap, "time_limit": 0.2 * self.time_limit}
+        here = self.program.solve(congestion, self._budgets(best), **options)
         kept = self.limits
         for name, allowed in kept.latencies.items():
             self.limits = replace(kept, **{name: _MORE * allowed})
-            there = self.program.solve(congestion, self._budgets(best), gap=self.gap, time_limit=0.2 * self.time_limit)
+            there = self.program.solve(congestion, self._budgets(best), **options)
             self.limits = kept
             if here.choice is not None and there.choice is not None:
                 found.append((name, allowed, _MORE * allowed, max(0.0, there.value - here.value)))
         return tuple(found)
 
-    def _improve(self, best: Evaluated) -> Evaluated:
-        """Local search with the full theory: one user at a time a better configuration, while the limits hold."""
-        w = self.work
-        until = time.perf_counter() + 0.5 * self.time_limit
-        if self.objective != "accuracy" or not self.per_user:
-            return best
-        while time.perf_counter() < until:
-            gains = np.where(w.allowed, self.accuracy - self.accuracy[np.arange(w.users.size), best.choice][:, None], 0.0)
-            gains *= w.share[:, None]
-            moved = False
-            for u, c in sorted(np.argwhere(gains > 1e-9).tolist(), key=lambda each: -gains[each[0], each[1]]):
-                choice = best.choice.copy()
-                choice[u] = c
-                asked = self._asked_after(best, choice, u)
-                if w.load(choice, asked).max() > self.limits.max_utilisation:
-                    continue
-                if time.perf_counter() > until:
-                    break
-                found = self.evaluate(choice, asked)
-                if self.better(found, best):
-                    best, moved = found, True
-                    break
-            if not moved:
-                break
-        return best
 
-    def _asked_after(self, best: Evaluated, choice: IntArray, u: int) -> FloatArray:
-        uniform = self.work.uniform(choice)
-        if not self.gossip:
-            return uniform
-        mine = self.work.link_user == u
-        now = float(best.asked[mine].sum())
-        kept = best.asked * (float(self.work.k[choice[u]]) / now) if now > 0 else uniform
-        return tidied(self.work, choice, np.where(mine, np.clip(kept, 0.0, 1.0), best.asked), self.least)
+def proportion(rates: FloatArray, others: FloatArray) -> float | None:
+    """The factor that makes rates the others, to 1e-12; None where there is none, or where it is 0.
 
-
-def best_gossip(search: Search, c: int, *, turns: int = 6) -> Evaluated | None:
-    """Approximation: the gossip with the least mean latency when all run one configuration, the surrogate set anew each turn.
-
-    Parameters
-    ----------
-    search : Search
-    c : int
-        Place of the configuration.
-    turns : int
-        Programs solved at most.
+    Examples
+    --------
+    >>> proportion(np.array([1.0, 0.0, 2.0]), np.array([0.5, 0.0, 1.0]))
+    0.5
+    >>> proportion(np.array([1.0, 0.0, 2.0]), np.array([0.5, 0.1, 1.0])) is None
+    True
     """
-    w = search.work
-    choice = np.full(w.users.size, c)
-    asked = w.uniform(choice)
-    program = GossipProgram(w, choice, least=search.least)
-    cap = np.full(w.n, search.limits.max_utilisation)
-    best = search.evaluate(choice, asked) if w.load(choice, asked).max() < 1 else None
-    congestion = (
-        Congestion.at(w, choice, asked, best.estimate) if best is not None else Congestion.pollaczek_khinchine(w, choice, asked)
-    )
-    for _ in range(turns):
-        search.rounds += 1
-        found_asked = program.solve(congestion, cap)
-        if found_asked is None:
-            return best
-        found = search.evaluate(choice, found_asked)
-        if best is None or found.figures.mean_latency < best.figures.mean_latency * (1 - 1e-4):
-            best, congestion = found, Congestion.at(w, choice, found_asked, found.estimate)
-        else:
-            return best
-    return best
+    factor = float(others.sum() / rates.sum())
+    return factor if factor > 0 and np.allclose(rates * factor, others, rtol=1e-12, atol=0.0) else None

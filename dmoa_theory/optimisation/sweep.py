@@ -1,18 +1,28 @@
-"""Sweeps: the same question asked of many scenarios, in parallel, resumable, each answer on file as soon as it is there."""
+"""Sweeps: the same question asked of many scenarios, in parallel, resumable, each answer on file as soon as it is there.
+
+Answers come from processes of this machine, through joblib, or from workers of a Dask cluster, through joblib's backend for it.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.interrupted import deaf_to_interruptions
 from dmoa_theory.optimisation.limits import Limits
 from dmoa_theory.optimisation.search import Evaluated, Search
+from dmoa_theory.simulation.steady.cluster import on_cluster
+from dmoa_theory.whole_files import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Sweep", "parse_sweep", "sweep", "sweep_limits"]
 
@@ -59,7 +69,13 @@ class Sweep:
 
     def to_dict(self) -> dict[str, Any]:
         """For the JSON contract."""
-        return {"key": self.key, "points": list(self.rows)}
+        return {"key": self.key, "points": list(self.rows), "partial": self.partial}
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as a pandas frame, which writes Parquet and whatever else is wanted."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rows))
 
 
 def sweep(
@@ -70,6 +86,7 @@ def sweep(
     file: Path | None = None,
     request: str = "",
     workers: int = 1,
+    scheduler: str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Sweep:
     """Ask for every value, in parallel, and keep every answer on file as soon as it is there.
@@ -86,31 +103,43 @@ def sweep(
     request : str
         What else was asked, in short: a file that answers another request is refused.
     workers : int
-        Processes. Inside ``joblib.parallel_config("dask")`` the workers of that cluster are used instead.
+        Processes.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers answer instead, such as ``"tcp://127.0.0.1:8786"``. Whoever is inside
+        ``joblib.parallel_config("dask")`` already needs none.
     progress : callable, optional
         Told the fraction done, from 0 to 1.
 
     Returns
     -------
     Sweep
-        Partial after Ctrl-C: what was finished is there, and in the file.
+        Partial after Ctrl-C: what was finished is there, and in the file. Rows and their order are those of one process.
 
     Raises
     ------
     InputError
-        When the file answers another request.
+        When the file answers another request, or no scheduler is there.
+    BackendUnavailableError
+        When a scheduler is named, and Dask is not installed.
+
+    Examples
+    --------
+    >>> sweep("service.mean", (10.0, 20.0), lambda mean: {"rate": 1 / mean}).rows
+    ({'service.mean': 10.0, 'rate': 0.1}, {'service.mean': 20.0, 'rate': 0.05})
     """
     done = {} if file is None else _read(file, key, request)
     found = {value: done[value] for value in values if value in done}
     resumed, partial = len(found), False
-    left = [value for value in values if value not in found]
+    left = [value for value in dict.fromkeys(values) if value not in found]
+    all_of_them = len(found) + len(left)
     try:
-        for value, row in _answers(left, answer, workers):
-            found[value] = {key: value, **row}
-            if file is not None:
-                _append(file, {**found[value], "request": request})
-            if progress is not None:
-                progress(len(found) / len(values))
+        with nullcontext() if scheduler is None else on_cluster(scheduler):
+            for value, row in _answers(left, answer, workers):
+                found[value] = {key: value, **row}
+                if file is not None:
+                    _append(file, {**found[value], "request": request})
+                if progress is not None:
+                    progress(len(found) / all_of_them)
     except KeyboardInterrupt:
         partial = True
     return Sweep(key=key, rows=tuple(found[v] for v in values if v in found), partial=partial, resumed=resumed)
@@ -119,33 +148,46 @@ def sweep(
 def _answers(
     values: list[float], answer: Callable[[float], dict[str, Any]], workers: int
 ) -> Iterator[tuple[float, dict[str, Any]]]:
-    if workers <= 1:
+    from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
+
+    backend, jobs = get_active_backend()
+    asked_for = type(backend).__name__ != "LokyBackend" or (jobs or 1) != 1  # by a joblib.parallel_config around this
+    if not values or (workers <= 1 and not asked_for):
         for value in values:
             yield value, answer(value)
         return
-    from joblib import Parallel, delayed
+    with deaf_to_interruptions():
+        answers = Parallel(n_jobs=min(workers, len(values)) if workers > 1 else None, return_as="generator_unordered")(
+            delayed(_one)(answer, value) for value in values
+        )
+    yield from answers
 
-    def one(value: float) -> tuple[float, dict[str, Any]]:
-        return value, answer(value)
 
-    yield from Parallel(n_jobs=min(workers, max(len(values), 1)), return_as="generator_unordered")(
-        delayed(one)(value) for value in values
-    )
+def _one(answer: Callable[[float], dict[str, Any]], value: float) -> tuple[float, dict[str, Any]]:
+    return value, answer(value)
 
 
 def _read(file: Path, key: str, request: str) -> dict[float, dict[str, Any]]:
     """Rows of an earlier run, by value; an unfinished last line is dropped."""
     if not file.exists():
         return {}
-    text = file.read_text(encoding="utf-8")
+    wrong = InputError("", "answers of another request", "no such file, or one of this very request", file=str(file))
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise wrong from None
     whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        file.write_text(whole, encoding="utf-8")
     rows = {}
     for row in csv.DictReader(whole.splitlines()):
         if key not in row or row.pop("request", None) != request or None in row or None in row.values():
-            raise InputError("", "answers of another request", "no such file, or one of this very request", file=str(file))
-        rows[float(row[key])] = {name: _plain(value) for name, value in row.items()}
+            raise wrong
+        plain = {name: _plain(value) for name, value in row.items()}
+        if not isinstance(plain[key], int | float):
+            raise wrong
+        rows[float(plain[key])] = {**plain, key: float(plain[key])}
+    if whole != text:
+        write_whole(file, whole)
     return rows
 
 

@@ -1,4 +1,9 @@
-"""Pictures of results: each function takes a result and returns the matplotlib Axes (of two panels: the Figure) it drew."""
+"""Pictures of results: each function takes a result and returns the matplotlib Axes (of several panels: the Figure) it drew.
+
+What is returned can be changed like any other, ``axes.set_title("mine")``. Of both kinds ``drawn.figure`` is the figure:
+``drawn.figure.savefig("mine.png")`` writes it, and :func:`save` does so in the house style, whole or not at all. Figures belong
+to no window; in a notebook the last line ``plot_utilisation(region).figure`` shows one.
+"""
 
 from __future__ import annotations
 

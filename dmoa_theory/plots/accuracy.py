@@ -31,7 +31,8 @@ def plot_accuracy(belief: Belief, *, ax: Axes | None = None) -> Axes:
     """Draw the fitted accuracy over k for each number of layers, with 95 % bands, and the measured figures ± 1 standard error.
 
     Rows that were read from a transcription are hollow. Bands are those of the smooth surface; a configuration deviates from
-    it by 1.5 points of its own.
+    it by 1.5 points of its own, which the bands of :meth:`Belief.band` and of the tables hold too. Figures of the same k are
+    drawn side by side.
 
     Parameters
     ----------
@@ -45,6 +46,7 @@ def plot_accuracy(belief: Belief, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.accuracy import plot_accuracy
     >>> from dmoa_theory.accuracy.belief import believe
     >>> from dmoa_theory.accuracy.table import read_accuracy
     >>> plot_accuracy(believe(read_accuracy("mitra2024-same"))).get_ylabel()
@@ -65,8 +67,11 @@ def plot_accuracy(belief: Belief, *, ax: Axes | None = None) -> Axes:
             extremes.append(_draw_figures(axes, rows, shift, PALETTE[place], _MARKS[place]))
             label = f"M = {M} layer{'s' * (M > 1)}"
             handles.append(Line2D([], [], color=PALETTE[place], linewidth=2, marker=_MARKS[place], markersize=5, label=label))
-        handles.append(Patch(color=GREY, alpha=0.3, linewidth=0, label="95 % band of the fit"))
-        handles.append(Line2D([], [], color=GREY, linewidth=0, marker="|", markersize=11, label="measured ± 1 standard error"))
+        aside = ", drawn side by side" if len(layers) > 1 else ""
+        handles.append(Patch(color=GREY, alpha=0.3, linewidth=0, label="95 % band of the curve"))
+        handles.append(
+            Line2D([], [], color=GREY, linewidth=0, marker="|", markersize=11, label=f"measured ± 1 standard error{aside}")
+        )
         if belief.table.secondary:
             handles.append(
                 Line2D([], [], color=GREY, linewidth=0, marker="o", markerfacecolor="white", label="SECONDARY (transcribed)")

@@ -50,6 +50,7 @@ def plot_body(body: RegionBody, *, ax: Any = None, note: str = "") -> Any:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.body import plot_body
     >>> from dmoa_theory import System, stability_region
     >>> complete = [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
     >>> region = stability_region(System.from_arrays(complete, 0.002, [20.0, 30.0, 25.0], M=1, k=1))

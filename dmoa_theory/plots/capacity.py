@@ -39,6 +39,7 @@ def plot_capacity(result: Capacity) -> Figure:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.capacity import plot_capacity
     >>> from dmoa_theory import System
     >>> from dmoa_theory.stability.gossip.capacity import capacity
     >>> found = capacity(System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1))

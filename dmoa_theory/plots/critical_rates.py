@@ -45,6 +45,7 @@ def plot_critical_curves(curves: CriticalCurves, formula: FloatArray | None = No
 
     Examples
     --------
+    >>> from dmoa_theory.plots.critical_rates import plot_critical_curves
     >>> from dmoa_theory.stability.family_curves import critical_curves
     >>> len(plot_critical_curves(critical_curves("star")).axes)
     2

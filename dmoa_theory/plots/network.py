@@ -50,6 +50,7 @@ def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.network import plot_network
     >>> from dmoa_theory import System, stability_region
     >>> region = stability_region(System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1))
     >>> plot_network(region).get_title(loc="left")

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREY, INK, PALETTE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import halo, heading, rows_that_fit, shorten
+from dmoa_theory.plots.text import heading, panel_message, rows_that_fit, shorten
 from dmoa_theory.quantities import show_share, time_unit
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def plot_growth(result: Overload, seen: QueueTrajectories | None = None, *, ax: 
 
     Examples
     --------
+    >>> from dmoa_theory.plots.overload import plot_growth
     >>> from dmoa_theory import System
     >>> from dmoa_theory.stability.growth.overload import overload
     >>> plot_growth(overload(System.from_arrays([[0]], 2.0, 1.0, M=0, k=0))).get_ylabel()
@@ -63,6 +64,8 @@ def plot_growth(result: Overload, seen: QueueTrajectories | None = None, *, ax: 
         seconds, unit = time_unit(end)
         handles: list[Artist] = []
         top = 1.0
+        if not result.growing.any() and seen is None:
+            panel_message(axes, "No queue grows at this load: every line would lie on the axis.")
         for line, d in enumerate(devices):
             colour = PALETTE[line]
             last = float(result.growth_rate[d]) * end
@@ -118,6 +121,7 @@ def plot_loads(result: Overload, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.overload import plot_loads
     >>> from dmoa_theory import System
     >>> from dmoa_theory.stability.growth.overload import overload
     >>> plot_loads(overload(System.from_arrays([[0, 1], [1, 0]], 1.0, [1.0, 2.0], M=1, k=1))).get_xlabel()
@@ -157,7 +161,7 @@ def plot_loads(result: Overload, *, ax: Axes | None = None) -> Axes:
                     textcoords="offset points",
                     va="center",
                     fontsize=7.5,
-                    path_effects=halo(3),
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},  # the line of 1 may run there
                     zorder=4,
                 )
         axes.set_yticks(rows, [shorten(result.system.network.name(d)) for d in shown.tolist()], parse_math=False)

@@ -45,6 +45,7 @@ def plot_section(section: RegionSection, *, ax: Axes | None = None, note: str = 
 
     Examples
     --------
+    >>> from dmoa_theory.plots.region import plot_section
     >>> from dmoa_theory import System, stability_region
     >>> region = stability_region(System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1))
     >>> plot_section(region.section(0, 1)).get_xlabel()
@@ -156,6 +157,7 @@ def plot_utilisation(region: StabilityRegion, *, ax: Axes | None = None) -> Axes
 
     Examples
     --------
+    >>> from dmoa_theory.plots.region import plot_utilisation
     >>> from dmoa_theory import System, stability_region
     >>> region = stability_region(System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1))
     >>> plot_utilisation(region).get_xlabel()

@@ -53,6 +53,7 @@ def house_style() -> Iterator[None]:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.style import house_style
     >>> import matplotlib
     >>> with house_style():
     ...     matplotlib.rcParams["axes.spines.top"]

@@ -66,7 +66,7 @@ def plot_live_latency(result: MeasuredRun, *, ax: Axes | None = None) -> Axes:
         top = float(max(latency[-1] if latency.size else 0.0, simulated.distribution_at[seen][-1]))
         seconds, unit = time_unit(top)
         handles: list[Artist] = []
-        replayed = np.sort(result.replayed.replayed)
+        replayed = np.sort(result.replayed.within(result.window))
         for values, colour, width, label in (
             (latency, BLUE, 2.0, "measured"),
             (replayed, GREY, 1.0, "the same run through ideal queues"),

@@ -42,6 +42,7 @@ def shorten(name: str, longest: int = 18) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.text import shorten
     >>> shorten("workstation-in-the-basement-7", 16)
     'workstat…ement-7'
     """
@@ -120,6 +121,7 @@ def pairs(configurations: Iterable[tuple[int, int]], longest: int = 10) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.text import pairs
     >>> pairs([(1, 2), (2, 3)]), pairs([(1, k) for k in range(5)], longest=2)
     ('(1,2), (2,3)', '(1,0), (1,1) and 3 more')
     """
@@ -170,6 +172,7 @@ def clear_places(
 
     Examples
     --------
+    >>> from dmoa_theory.plots.text import clear_places
     >>> places = clear_places([(10, 50), (30, 50)], ["left", "right"], size=8, gap=4, inside=(100, 100))
     >>> [place["ha"] for place in places]
     ['center', 'left']

@@ -52,6 +52,7 @@ def plot_single_losses(result: SingleLosses, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.whatif import plot_single_losses
     >>> from dmoa_theory import System
     >>> from dmoa_theory.whatif.single_losses import single_losses
     >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=1)
@@ -199,6 +200,7 @@ def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> from dmoa_theory.plots.whatif import plot_loss
     >>> from dmoa_theory import System
     >>> from dmoa_theory.whatif.effect import loss_effect
     >>> from dmoa_theory.whatif.loss import lose
@@ -224,7 +226,10 @@ def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
             panel_message(axes, "every latency is unbounded, before and after")
             return axes
         seconds, unit = time_unit(float(np.median(known)))
-        right = 1.18 * float(known.max()) / seconds
+        low, high = float(known.min()) / seconds, float(known.max()) / seconds
+        # dots, not bars: where all are alike the axis need not start at 0
+        left = max(low - 0.35 * max(high - low, 0.04 * high), 0.0) if low > 0.6 * high else 0.0
+        right = high + 0.18 * (high - left)
         for row, u in enumerate(users.tolist()):
             start = before[u] / seconds if np.isfinite(before[u]) else None
             if start is not None:
@@ -232,7 +237,7 @@ def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
             if np.isnan(after[u]):
                 axes.annotate(
                     "cut off",
-                    (start or 0, row),
+                    (left if start is None else start, row),
                     xytext=(8, 0),
                     textcoords="offset points",
                     va="center",
@@ -247,8 +252,8 @@ def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
             if np.isfinite(after[u]):
                 axes.plot(end, row, "o", color=BLUE, zorder=4)
             else:
-                axes.plot(0.985 * end, row, ">", color=VERMILION, zorder=4)
-        axes.set_xlim(0, right)
+                axes.plot(end - 0.015 * (right - left), row, ">", color=VERMILION, zorder=4)
+        axes.set_xlim(left, right)
         axes.set_ylim(max(users.size, 3) - 0.4, -0.6)
         axes.set_yticks(np.arange(users.size), [shorten(name(u)) for u in users.tolist()], parse_math=False)
         axes.tick_params(axis="y", length=0)
@@ -256,10 +261,10 @@ def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
         grid_lines(axes.xaxis)
         axes.set_xlabel(f"mean time from prompt to answer ({unit})")
         axes.set_ylabel("user")
-        left = (
+        then = (
             "nobody is left" if effect.busiest is None else f"busiest then {name(effect.busiest)}, at {show_share(effect.load)}"
         )
-        heading(axes, f"Without {shorten(effect.loss.label, 60)}", f"{effect.loss.before.moa.label}; {left}{some}")
+        heading(axes, f"Without {shorten(effect.loss.label, 60)}", f"{effect.loss.before.moa.label}; {then}{some}")
         handles: list[Artist] = [
             Line2D(
                 [], [], marker="o", color="white", markeredgecolor=GREY, markeredgewidth=1.4, linestyle="none", label="before"
@@ -289,6 +294,7 @@ def plot_central(result: CentralComparison, *, ax: Axes | None = None, points: i
 
     Examples
     --------
+    >>> from dmoa_theory.plots.whatif import plot_central
     >>> from dmoa_theory import System
     >>> from dmoa_theory.whatif.central import against_central
     >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=1)

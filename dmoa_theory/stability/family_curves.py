@@ -192,6 +192,7 @@ def critical_curves(family: str, *, M: int = 2) -> CriticalCurves:
     --------
     The centre of a star is asked by all leaves, so each may send less the more there are:
 
+    >>> from dmoa_theory.stability.family_curves import critical_curves
     >>> curves = critical_curves("star", M=1)
     >>> curves.ks.tolist(), curves.rate[curves.sizes == 10].round(4).tolist()
     ([0, 1], [[0.5, 0.0909]])

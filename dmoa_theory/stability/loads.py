@@ -109,6 +109,7 @@ def job_rates(system: System) -> FloatArray:
     --------
     Theorem 1's input rate, ``((k + 1) M + 1) lambda``:
 
+    >>> from dmoa_theory.stability.loads import job_rates
     >>> from dmoa_theory import System
     >>> complete = [[0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]]
     >>> job_rates(System.from_arrays(complete, 0.01, 20.0, M=2, k=3)).round(12).tolist()
@@ -122,6 +123,7 @@ def utilisation(system: System) -> FloatArray:
 
     Examples
     --------
+    >>> from dmoa_theory.stability.loads import utilisation
     >>> from dmoa_theory import System
     >>> utilisation(System.from_arrays([[0, 1], [1, 0]], [0.01, 0.02], [20.0, 30.0], M=1, k=1)).round(12).tolist()
     [0.8, 1.5]

@@ -40,6 +40,8 @@ def vertices(coefficients: FloatArray) -> FloatArray:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.stability.polytope import vertices
     >>> vertices(np.array([[2.0, 1.0], [1.0, 2.0]])).round(6).tolist()
     [[0.0, 0.0], [0.0, 0.5], [0.333333, 0.333333], [0.5, 0.0]]
     """
@@ -67,6 +69,8 @@ def volume(coefficients: FloatArray) -> float:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.stability.polytope import volume
     >>> volume(np.array([[1.0, 1.0]]))
     0.5
     """
@@ -92,6 +96,8 @@ def largest_rows(coefficients: FloatArray) -> IntArray:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.stability.polytope import largest_rows
     >>> largest_rows(np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0], [2.0, 1.0]])).tolist()
     [1, 2]
     """
@@ -120,6 +126,8 @@ def outer_faces(coefficients: FloatArray, corners: FloatArray) -> list[tuple[int
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.stability.polytope import outer_faces, vertices
     >>> simplex = np.array([[1.0, 1.0, 1.0]])
     >>> [(row, around.tolist()) for row, around in outer_faces(simplex, vertices(simplex))]
     [(0, [1, 3, 2])]

@@ -95,6 +95,8 @@ def region_body(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.stability.region_body import region_body
     >>> equal = np.array([[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 2.0]])
     >>> who = {"users": (0, 1, 2), "names": ("a", "b", "c"), "operating_point": (0.1, 0.1, 0.1), "stable": True}
     >>> body = region_body(equal, np.ones(3), **who)

@@ -20,6 +20,7 @@ def critical_rate(load: sympy.Expr, rate: sympy.Symbol) -> sympy.Expr:
 
     Examples
     --------
+    >>> from dmoa_theory.symbolic.capacity import critical_rate
     >>> from dmoa_theory.symbolic.symbols import M, alpha, k, lam
     >>> critical_rate(alpha * lam * ((k + 1) * M + 1), lam)
     1/(alpha*(M*(k + 1) + 1))

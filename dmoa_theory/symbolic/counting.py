@@ -34,6 +34,7 @@ def inclusion(degree: sympy.Expr, asked: sympy.Expr) -> sympy.Expr:
     --------
     Among the n - 1 others of the complete graph (Mitra2024, proof of Theorem 1):
 
+    >>> from dmoa_theory.symbolic.counting import inclusion
     >>> from dmoa_theory.symbolic.symbols import k, n
     >>> inclusion(n - 1, k)
     k/(n - 1)
@@ -62,6 +63,7 @@ def weighted_inclusion(place: int, weights: Sequence[sympy.Expr], asked: int) ->
 
     Examples
     --------
+    >>> from dmoa_theory.symbolic.counting import weighted_inclusion
     >>> import sympy
     >>> weighted_inclusion(0, sympy.symbols("w_1:4"), 1)
     w_1/(w_1 + w_2 + w_3)

@@ -37,6 +37,8 @@ def family_rate(family: str, **values: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.symbolic.family_rates import family_rate
     >>> float(family_rate("star", M=1, k=1, n=10)), family_rate("complete", M=2, k=np.array([0, 1])).round(4).tolist()
     (0.09090909090909091, [0.3333, 0.2])
     """

@@ -48,6 +48,7 @@ def number(value: float) -> sympy.Expr:
 
     Examples
     --------
+    >>> from dmoa_theory.symbolic.symbols import number
     >>> number(1.3), number(2.0), number(0.123456789)
     (13/10, 2, 0.123456789000000)
     """

@@ -36,6 +36,7 @@ def layer_rate_on_complete_graph() -> sympy.Expr:
 
     Examples
     --------
+    >>> from dmoa_theory.symbolic.theorem_one import layer_rate_on_complete_graph
     >>> layer_rate_on_complete_graph()
     k*lam
     """
@@ -54,6 +55,7 @@ def derive_theorem_one() -> Derivation:
 
     Examples
     --------
+    >>> from dmoa_theory.symbolic.theorem_one import derive_theorem_one
     >>> derive_theorem_one().find("load")
     alpha*lam*(M*(k + 1) + 1)
     """

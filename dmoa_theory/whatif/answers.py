@@ -94,6 +94,8 @@ def blind_probability(up: FloatArray, weight: FloatArray, k: int, needed: int, l
     --------
     One of two neighbours drawn, each up half of the time, in one layer and in two:
 
+    >>> import numpy as np
+    >>> from dmoa_theory.whatif.answers import blind_probability
     >>> [blind_probability(np.array([0.5, 0.5]), np.ones(2), 1, 1, M)[0] for M in (1, 2)]
     [0.5, 0.375]
     """

@@ -152,6 +152,7 @@ def show_chance(chance: float) -> str:
 
     Examples
     --------
+    >>> from dmoa_theory.whatif.availability import show_chance
     >>> show_chance(0.9), show_chance(0.99983), show_chance(1.0)
     ('90.0 %', '99.983 %', '100 %')
     """
@@ -216,6 +217,7 @@ def availability(
 
     Examples
     --------
+    >>> from dmoa_theory import System, availability
     >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=2)
     >>> knowing, needy = (availability(triangle, 0.9, when_short=rule) for rule in ("fewer", "cut-off"))
     >>> round(knowing.answered_share, 6), round(needy.answered_share, 6)

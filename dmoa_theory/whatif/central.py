@@ -22,7 +22,7 @@ from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import LARGEST, FloatArray, read_only
 from dmoa_theory.model.service import Stage
 from dmoa_theory.model.system import System
-from dmoa_theory.quantities import show_number, show_rate, show_seconds, show_share
+from dmoa_theory.quantities import show_rate, show_seconds, show_share
 from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.whatif.availability import Availability, show_chance
 from dmoa_theory.whatif.document import document
@@ -241,12 +241,10 @@ class CentralComparison(Result):
             "answered at any time",
             "cut off by the worst single failure",
         )
-        work = "one inference a prompt" if self.bare else "the same inferences"
-        compute = "equal compute" if self.speed == 1 else f"{show_number(self.speed)} times the compute"
         return Table(
-            f"distributed with {self.system.moa.label}, and central with {work} on {compute} (latency: approximation)",
+            f"distributed and central, {self.system.moa.label} (latency: approximation)",
             ("", f"{self.system.n_devices:,} devices", *(f"centre: {central.label}" for central in self.centrals)),
-            tuple((name, *cells) for name, *cells in zip(quantities, *columns, strict=True)),
+            tuple((name, *cells) for name, *cells in zip(quantities, *columns, strict=True) if set(cells) != {"-"}),
         )
 
     def records(self) -> list[dict[str, Any]]:
@@ -302,7 +300,7 @@ def against_central(
     --------
     Theorem 1 against a centre of the same compute: both bear the same load.
 
-    >>> from dmoa_theory import System
+    >>> from dmoa_theory import System, against_central
     >>> complete = [[0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]]
     >>> result = against_central(System.from_arrays(complete, 0.002, 20.0, M=1, k=2))
     >>> [round(rate, 9) for rate in (result.largest_rate, *(each.pool.capacity for each in result.centrals))]

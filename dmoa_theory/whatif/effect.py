@@ -185,7 +185,7 @@ def loss_effect(loss: Loss, *, progress: Callable[[float], None] | None = None) 
 
     Examples
     --------
-    >>> from dmoa_theory import System
+    >>> from dmoa_theory import System, loss_effect
     >>> from dmoa_theory.whatif.loss import lose
     >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=1)
     >>> effect = loss_effect(lose(triangle, [2]))

@@ -24,7 +24,7 @@ from dmoa_theory.model.network import Network
 from dmoa_theory.model.system import System
 from dmoa_theory.whatif.remaining import remaining_footprint, remaining_network, remaining_service, stays
 
-__all__ = ["Loss", "WhenShort", "find_links", "lose"]
+__all__ = ["Loss", "WhenShort", "find_links", "link_label", "lose"]
 
 DeviceLike: TypeAlias = int | str
 LinkLike: TypeAlias = str | tuple[DeviceLike, DeviceLike]
@@ -98,21 +98,35 @@ class Loss:
         ends = [(int(sources[link]), int(network.indices[link])) for link in self.lost_links.tolist()]
         known = set(ends)
         for u, v in ends:
-            if (v, u) not in known:
-                names.append(f"{network.name(u)}->{network.name(v)}")
-            elif u < v:
-                names.append(f"{network.name(u)}-{network.name(v)}")
+            if (v, u) not in known or u < v:
+                names.append(link_label(network, u, v, both=(v, u) in known))
         more = f" and {len(names) - 4} more" if len(names) > 5 else ""
         return ", ".join(names[:4] if more else names) + more if names or gone else "nothing"
+
+
+def link_label(network: Network, u: int, v: int, *, both: bool) -> str:
+    """What a link is called: ``"a-b"`` both ways (``"a - b"`` where names hold dashes), ``"a->b"`` one way."""
+    ends = (network.name(u), network.name(v))
+    return ("->" if not both else " - " if "-" in "".join(ends) else "-").join(ends)
 
 
 def find_links(network: Network, link: LinkLike, *, field: str = "links") -> list[int]:
     """The places of a link: ``"a-b"`` means both ways as far as they are listed, ``"a->b"`` and a pair mean one way.
 
+    Where names hold dashes themselves, the reading counts that is a link; ``"a - b"``, with blanks, says where to part.
+
     Raises
     ------
     InputError
         When the ends are not devices or no such link is listed, or when several links might be meant.
+
+    Examples
+    --------
+    >>> from dmoa_theory import Network
+    >>> from dmoa_theory.whatif.loss import find_links
+    >>> network = Network.from_links(3, [0, 1], [1, 2], names=("ward-a", "b", "b-ward"))
+    >>> find_links(network, "ward-a-b"), find_links(network, "b - b-ward")
+    ([0], [1])
     """
     if isinstance(link, str):
         ends, both = _ends(network, link, field)
@@ -135,19 +149,23 @@ def _places(network: Network, u: int, v: int) -> Iterator[int]:
 
 def _ends(network: Network, link: str, field: str) -> tuple[tuple[int, int], bool]:
     """The two ends that a text names, and whether both ways are meant; names may hold dashes themselves."""
-    for mark, both in (("->", False), ("-", True)):
+    for mark, both in (("->", False), (" - ", True), ("-", True)):
         parts = link.split(mark)
-        found = set()
+        found: set[tuple[int, int]] = set()
         for cut in range(1, len(parts)):
             try:
                 ends = tuple(network.position(mark.join(part).strip(), field=field) for part in (parts[:cut], parts[cut:]))
             except InputError:
                 continue
             found.add((ends[0], ends[1]))
-        if len(found) > 1:
-            raise InputError(field, link, "one link only: these names can be read in several ways; give device numbers")
+        listed = {(u, v) for u, v in found if [*_places(network, u, v), *(_places(network, v, u) if both else ())]}
+        if len(listed) > 1:
+            apart = "->" if mark == "->" else " - "
+            ways = " or ".join(f'"{network.name(u)}{apart}{network.name(v)}"' for u, v in sorted(listed))
+            numbers = " or ".join(f'"{u}{apart}{v}"' for u, v in sorted(listed))
+            raise InputError(field, link, f"one link: these names can be read as {numbers if mark == '->' else ways}")
         if found:
-            return found.pop(), both
+            return min(listed or found), both
     raise InputError(field, link, 'two devices as "a-b" (both ways) or "a->b" (one way), by name or number')
 
 
@@ -166,8 +184,8 @@ def lose(
     devices : iterable of int or str
         Positions or names.
     links : iterable of str or pair
-        ``"a-b"`` both ways, as far as they are listed; ``"a->b"`` or ``("a", "b")``: a may not ask b any more. Where the way
-        back is lost too, an answer takes as long as the question did.
+        ``"a-b"`` both ways, as far as they are listed (``"a - b"`` where names hold dashes); ``"a->b"`` or ``("a", "b")``: a
+        may not ask b any more. Where the way back is lost too, an answer takes as long as the question did.
     when_short : str
         ``"fewer"``: users with fewer neighbours left than their k ask all of them. ``"cut-off"``: they send no prompts.
 
@@ -182,7 +200,7 @@ def lose(
 
     Examples
     --------
-    >>> from dmoa_theory import System
+    >>> from dmoa_theory import System, lose
     >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=2)
     >>> loss = lose(triangle, ["device-2"])
     >>> loss.after.n_devices, loss.cut_off.tolist(), loss.short.tolist(), loss.after.moa.label

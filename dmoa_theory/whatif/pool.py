@@ -46,6 +46,7 @@ def erlang_c(servers: int, load: float) -> float:
 
     Examples
     --------
+    >>> from dmoa_theory.whatif.pool import erlang_c
     >>> round(erlang_c(2, 0.75), 12), erlang_c(1, 0.25)
     (0.642857142857, 0.25)
     """
@@ -82,6 +83,8 @@ class Pool:
     --------
     M/M/1 with mean service 1 s and load 0.7: 1 / 0.3 s, and exponential.
 
+    >>> import numpy as np
+    >>> from dmoa_theory.whatif.pool import Pool
     >>> queue = Pool(servers=1, rate=0.7, mean=1.0, scv=1.0)
     >>> round(queue.mean_time, 9), round(queue.quantile(0.95), 6), round(float(np.log(20) / 0.3), 6)
     (3.333333333, 9.985774, 9.985774)

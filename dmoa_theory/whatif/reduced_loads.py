@@ -40,6 +40,9 @@ class ReducedLoads:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory import System
+    >>> from dmoa_theory.whatif.reduced_loads import ReducedLoads
     >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=1)
     >>> ReducedLoads(triangle).without_devices(np.array([2])).round(12).tolist()
     [[0.6, 0.6, nan]]

@@ -20,7 +20,7 @@ from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.loads import utilisation
 from dmoa_theory.whatif.document import document
 from dmoa_theory.whatif.effect import means_of_the_same
-from dmoa_theory.whatif.loss import Loss, WhenShort, lose_marked
+from dmoa_theory.whatif.loss import Loss, WhenShort, link_label, lose_marked
 from dmoa_theory.whatif.reduced_loads import ReducedLoads, link_pairs
 
 __all__ = ["SingleLosses", "single_losses"]
@@ -251,7 +251,7 @@ def single_losses(
     --------
     A star: everybody leans on the middle, which has no load left to fear once it is gone.
 
-    >>> from dmoa_theory import MoA, ServiceTime, System, build_topology
+    >>> from dmoa_theory import MoA, ServiceTime, System, build_topology, single_losses
     >>> hub, service = build_topology("star", n=5), ServiceTime.exponential(20.0)
     >>> star = System(network=hub, arrival_rate=0.004, service=service, moa=MoA(1, 1))
     >>> found = single_losses(star)
@@ -280,8 +280,8 @@ def single_losses(
         cut_off, cut_off_share, short = (np.concatenate(both) for both in hit)
         source = network.link_sources()
         for pair in pairs:
-            mark = "-" if len(pair) == 2 else "->"
-            label.append(f"{network.name(int(source[pair[0]]))}{mark}{network.name(int(network.indices[pair[0]]))}")
+            ends = int(source[pair[0]]), int(network.indices[pair[0]])
+            label.append(link_label(network, *ends, both=len(pair) == 2))
     idle = ~(load > 0)
     busiest[idle], load[idle] = -1, 0.0
     found = SingleLosses(

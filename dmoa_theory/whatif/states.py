@@ -50,6 +50,10 @@ def loads_of_states(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory import System
+    >>> from dmoa_theory.whatif.loss import WhenShort
+    >>> from dmoa_theory.whatif.states import loads_of_states
     >>> triangle = System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.01, 20.0, M=1, k=1)
     >>> loads_of_states(triangle, np.array([[True, True, False]]), None, WhenShort.FEWER).load.round(12).tolist()
     [[0.6, 0.6, 0.0]]

@@ -65,6 +65,7 @@ _BEYOND = {
     "prompt-growth": "Longer prompts move the boundary of Theorem 1",
     "central-server": "A central server against distributed devices",
     "latency-theory": "Latency in theory and in simulation",
+    "live-testbed": "Calibrated predictions against the live network",
     "choice-map": "Which (M, k), by load and latency budget",
 }
 

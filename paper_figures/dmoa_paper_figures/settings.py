@@ -48,6 +48,11 @@ class Settings:
         """How long those are, in mean services."""
         return 1000.0 if self.quick else 6000.0
 
+    @property
+    def live_runs(self) -> int:
+        """Simulated runs beside a live one."""
+        return 40 if self.quick else 200
+
     def random(self, *what: int) -> np.random.Generator:
         """The random numbers of one purpose; different purposes share none.
 

@@ -1,4 +1,4 @@
-"""How long a latency estimate takes: small, sparse, symmetric and very large networks. Prints seconds; asserts none."""
+"""How long a latency estimate takes: complete, sparse, symmetric and very large networks. Prints seconds; asserts none."""
 
 from __future__ import annotations
 
@@ -43,17 +43,30 @@ def _report(what: str, system: System, repeats: int) -> LatencyEstimate:
     return found
 
 
-@pytest.mark.parametrize("n", [4, 20])
-def test_small_unequal_complete_networks(n: int) -> None:
+def _complete(n: int) -> System:
+    """Unequal devices, each linked with all others; load up to 0.8."""
     rng = np.random.default_rng(n)
     network = build_topology("complete", n=n)
     service = ServiceTime.gamma(rng.uniform(0.8, 1.2, n), 0.5)
     system = System(network=network, arrival_rate=rng.uniform(0.7, 1.2, n), service=service, moa=MoA(2, 3))
-    _report(f"complete, n = {n}, M = 2, k = 3", system.with_rates(system.rates * 0.8 / utilisation(system).max()), 20)
+    return system.with_rates(system.rates * 0.8 / utilisation(system).max())
+
+
+@pytest.mark.parametrize(("n", "repeats"), [(4, 20), (20, 20), (300, 2), (1000, 2)])
+def test_unequal_complete_networks(n: int, repeats: int) -> None:
+    _report(f"complete, n = {n:,}, M = 2, k = 3", _complete(n), repeats)
 
 
 @pytest.mark.parametrize(
-    ("n", "degree", "M", "k", "scv"), [(20, 4, 2, 2, 1.0), (200, 4, 2, 2, 1.0), (1000, 4, 2, 2, 1.0), (1000, 10, 2, 3, 0.25)]
+    ("n", "degree", "M", "k", "scv"),
+    [
+        (20, 4, 2, 2, 1.0),
+        (200, 4, 2, 2, 1.0),
+        (1000, 4, 2, 2, 1.0),
+        (1000, 10, 2, 3, 0.25),
+        (10_000, 4, 2, 2, 1.0),
+        (10_000, 10, 2, 2, 1.0),
+    ],
 )
 def test_sparse_networks(n: int, degree: int, M: int, k: int, scv: float) -> None:
     _report(f"degree {degree}, n = {n:,}, M = {M}, k = {k}, SCV {scv}", _sparse(n, degree, M, k, scv), 3)

@@ -17,6 +17,7 @@ import pytest
 
 from dmoa_theory import Constraints, Footprint, MoA, ServiceTime, System, build_topology, latency, load_scenario, optimise
 from dmoa_theory.cli.decision_report import decision_lines
+from dmoa_theory.optimisation.answering import Answering, Asked
 from dmoa_theory.optimisation.individual import plan_by_user
 from dmoa_theory.optimisation.limits import Limits, figures_of
 from dmoa_theory.optimisation.programs.congestion import Congestion
@@ -83,6 +84,7 @@ def test_three_users_by_the_full_theory() -> None:
         plan = unit["_plan"](system, Limits(mean_latency=limit))
         gaps.append(0.0 if plan.best is None and best == 0 else 1 - plan.best.accuracy / best)
     print(f"by the full theory, n = 3: {np.mean(np.array(gaps) < 1e-9):.0%} optimal, worst {max(gaps):.2%} below the best")
+    assert max(gaps) < 1e-9
 
 
 def _network(n: int, load: float = 0.7) -> System:
@@ -133,7 +135,7 @@ def test_gap_and_time_by_user_with_gossip() -> None:
 
 
 def test_solving_again_is_quicker_than_building() -> None:
-    """50 budgets: one compiled program against a new one each time."""
+    """50 budgets: one compiled program against a new one each time; seconds of processor time."""
     work = work_of(_network(16), TEN)
     congestion, budgets = _asked(work)
     accuracy = np.tile(WORTH, (work.users.size, 1))
@@ -148,21 +150,37 @@ def test_solving_again_is_quicker_than_building() -> None:
         "P6": (lambda: RatesProgram(work, 1), lambda p, at: p.solve(congestion, rates[at]), 50),
     }
     for name, (build, solve, count) in kinds.items():
-        began = time.perf_counter()
+        began = time.process_time()
         for at in range(count):
             solve(build(), at)
-        fresh = time.perf_counter() - began
-        began = time.perf_counter()
+        fresh = time.process_time() - began
+        began = time.process_time()
         program = build()
         for at in range(count):
             solve(program, at)
-        again = time.perf_counter() - began
+        again = time.process_time() - began
         print(f"{name}, {count} points: {fresh:.2f} s building each, {again:.2f} s solving again, ratio {fresh / again:.1f}")
 
 
-@pytest.mark.parametrize("seed", range(3))
+def test_answering_again_is_quicker_than_anew() -> None:
+    """50 latency limits of the bundled example, as the command asks them: shared evaluations against none; processor time."""
+    system, limits = load_scenario(), [Limits(p95_latency=value) for value in np.linspace(60.0, 400.0, 50)]
+    Answering(Asked()).decide(system, limits[0])  # compiled code is loaded
+    began = time.process_time()
+    for each in limits:
+        Answering(Asked()).decide(system, each)
+    fresh = time.process_time() - began
+    began = time.process_time()
+    answering = Answering(Asked())
+    for each in limits:
+        answering.decide(system, each, only_limits=True)
+    again = time.process_time() - began
+    print(f"P1, 50 points: {fresh:.2f} s each anew, {again:.2f} s together, ratio {fresh / again:.1f}")
+
+
+@pytest.mark.parametrize("seed", range(6))
 def test_robust_against_nominal(seed: int) -> None:
-    """Service times of four devices known to 20 %: share of draws with which a deadline is missed."""
+    """Service times of four random devices known to 20 %: share of draws with which a deadline is missed."""
     rng = np.random.default_rng(seed)
     service = ServiceTime.gamma(rng.uniform(20.0, 40.0, 4), 0.5)
     assert service.mean_error is not None
@@ -187,7 +205,8 @@ def test_robust_against_nominal(seed: int) -> None:
         accuracy = plan.accuracy_of(plan.best)
         word = "robust" if robust else "nominal"
         print(f"seed {seed}, {word}: accuracy {accuracy:.3f}, deadline missed with {shares[robust]:.1%} of {DRAWS} draws")
-    assert shares[True] < shares[False]
+    if len(shares) == 2:
+        assert shares[True] < shares[False]
 
 
 SIX = [

@@ -103,6 +103,22 @@ def test_scores_of_ones_own_prompts(dmoa: Callable[..., Any], tmp_path: Path) ->
     assert rows[0].startswith("table,M,k,inferences,accuracy,standard_error,")
 
 
+def test_a_folder_keeps_no_picture_of_an_earlier_table(dmoa: Callable[..., Any], tmp_path: Path) -> None:
+    dmoa("accuracy", "selfmoa2025-alpaca", "--out", tmp_path)
+    assert (tmp_path / "accuracy-2.png").exists()
+    (tmp_path / "accuracy-mine.png").write_bytes(b"")
+    dmoa("accuracy", "--out", tmp_path)
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left == {"accuracy.csv", "accuracy.json", "accuracy.png", "accuracy-mine.png"}
+
+
+def test_which_bands_are_shown_is_said(dmoa: Callable[..., Any]) -> None:
+    said = " ".join(dmoa("accuracy").out.split())
+    assert (
+        "The bands in the table are of single configurations, each with its own deviation of 1.5 points from the curve" in said
+    )
+
+
 def test_held_out(dmoa: Callable[..., Any]) -> None:
     answer = dmoa("accuracy", "together2024-diverse", "--held-out", "--json").checked("accuracy")
     assert len(answer["held_out"]) == 6
@@ -123,6 +139,11 @@ def test_points_given_up(dmoa: Callable[..., Any]) -> None:
         (("none.csv",), "TABLE = none.csv: an existing CSV file, or one of mitra2024-diverse, "),
         (("--points", "-1"), "--points = -1.0: from 0 to 100"),
         (("--points", "nan"), "--points = nan: from 0 to 100"),
+        (("--list", "--points", "3"), "--points = 3.0: not beside --list, which only names the bundled data sets"),
+        (("--list", "mitra2024-same"), "TABLE = mitra2024-same: not beside --list"),
+        (("--list", "--held-out"), "--held-out = given: not beside --list"),
+        (("--list", "--out", "x"), "--out = x: not beside --list"),
+        (("--list", "--json"), "--json = given: not beside --list"),
         (("a", "b"), "b: unexpected; dmoa accuracy --help says what it takes"),
     ],
 )

@@ -57,6 +57,8 @@ def test_every_kind_of_run_keeps_the_schema(
     report = dmoa("burst", path, *arguments, *short)
     assert (report.code, report.err) == (0, "")
     assert "nan" not in report.out
+    assert "is null" not in report.out
+    assert "interval of" not in report.out
     assert "inf" not in report.out.replace("inference", "")
 
 

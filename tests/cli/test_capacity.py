@@ -90,11 +90,12 @@ def test_directions_and_diversity(dmoa: Dmoa, scenario: Scenario) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--direction", "nobody"), "--direction = nobody: users, by number from 0 to 3 or by name"),
+        (("--direction", "nobody"), "--direction = nobody: a device by name, or by number from 0 to 3"),
+        (("--direction", ","), "--direction = ,: users whose prompts grow"),
         (("--direction", "0,0"), "--direction = 0: each user once"),
         (("--direction", "0=much"), "--direction = 0=much: a number of prompts/s behind ="),
         (("--direction", "0=-1"), "--direction = 0=-1: a number of prompts/s above 0 behind ="),
-        (("--direction", "3"), '--direction = 3: such as "3=0.002": it has no prompts now'),
+        (("--direction", "3"), '--direction = 3: a rate behind it, such as "3=0.002", for it has no prompts now'),
         (("--min-inclusion", "2"), "--min-inclusion = 2.0: a probability from 0 to 1"),
         (
             ("--min-inclusion", "0.9"),
@@ -110,7 +111,7 @@ def test_bad_questions_get_one_line(dmoa: Dmoa, scenario: Scenario, arguments: t
 def test_a_direction_of_one_who_cannot_ask_is_named_as_typed(dmoa: Dmoa, scenario: Scenario) -> None:
     path = scenario(('"complete"', '"star"'), ("k = 2", "k = [1, 2, 1, 1]"), ("0.002", "[0.002, 0, 0.002, 0.002]"))
     said = dmoa("capacity", path, "--direction", "1=0.1").complaint()
-    assert said == "--direction = 1=0.1: direction[1] = 0.1: 0: it has fewer neighbours than its k"
+    assert said == "--direction = 1=0.1: 0 for device-1, which has fewer neighbours than its k"
 
 
 def test_a_direction_is_told_in_prompts(dmoa: Dmoa, scenario: Scenario) -> None:

@@ -106,7 +106,7 @@ def test_more_than_twelve_devices_are_all_in_the_json_but_one_is_spelled_out(
         (["--family", "wheel"], "--family = wheel: one of theorem-1, complete, ring, "),
         (["--family", "star", "--device", "root"], "--device = root: one of centre, leaf"),
         (["--family", "star", "--set", "moa.k=1"], "--set = moa.k=1: only with a scenario: a family has no values to set"),
-        (["--family", "theorem-1", "--what", "delay"], '--family = theorem-1: with "--what stability" and no device'),
+        (["--family", "theorem-1", "--what", "delay"], "--family = theorem-1: stability, and of no device alone"),
         (["--device", "desk-9"], "--device = desk-9: did you mean desk-4? a device by name, or by number from 0 to 3"),
         (["--what", "cost"], 'Invalid value "cost" for --what.'),
         (["--set", "moa.k=7"], "example.toml: moa.k = 7: device desk-1 has 3 neighbours, so k is 0 to 3"),

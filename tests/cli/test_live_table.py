@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from dmoa_calibration.testbed.drive import Snapshot
@@ -27,10 +28,10 @@ def _snapshot(n: int, time: float = 3.0, waiting: int = 0, recent: float = float
     )
 
 
-def _text(n: int, seen: list[Snapshot]) -> str:
+def _text(n: int, seen: list[Snapshot], width: int = 120) -> str:
     system = System.from_arrays((1 - np.eye(n)).tolist(), 1.0, 1.0, M=1, k=1)
-    console = Console(file=io.StringIO(), width=120)
-    console.print(snapshot_table(system, 50, seen))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(snapshot_table(system, 50, seen, width=width))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -50,6 +51,16 @@ def test_the_table_says_how_things_stand() -> None:
         assert words in text, words
     assert "█" in text
     assert "the last took -" in _text(3, [_snapshot(3)])
+
+
+@pytest.mark.parametrize(("width", "there"), [(80, "memory"), (60, "queue so far"), (45, "served"), (32, "waiting")])
+def test_a_narrow_terminal_shows_less_and_cuts_nothing(width: int, there: str) -> None:
+    """Whole names and numbers, however long the queues have been watched; what matters least goes first."""
+    text = _text(3, [_snapshot(3, float(at), waiting=at) for at in range(60)], width)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    for word in ("device-2", "works", there):
+        assert word in text
 
 
 def test_of_many_devices_those_with_the_longest_queues_are_shown() -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 import re
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +60,74 @@ def test_the_selection_that_is_written_is_one_that_simulate_reads(
     assert answer.json["p95"] == pytest.approx(document["individual"]["figures"]["p95_latency"], rel=1e-6)
 
 
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_a_sweep_that_is_interrupted_goes_on(
+    dmoa: Callable[..., Any],
+    scenario: Callable[..., Path],
+    tmp_path: Path,
+    environment: dict[str, str],
+    listening: list[str],
+    workers: tuple[str, ...],
+) -> None:
+    """Ctrl-C, in the midst of a long sweep: what is finished is printed and on file, and is not asked again."""
+    path, out = scenario(more=LIMITED), tmp_path / "out"
+    file, arguments = out / "sweep.csv", ("--no-simulation", "--out", out, "--json")
+    long = ["optimise", path, "--sweep", "constraints.p95_latency=30:300:100000", *arguments, *workers]
+    run = subprocess.Popen(
+        [*listening, *map(str, long)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while run.poll() is None and (not file.exists() or file.read_text(encoding="utf-8").count("\n") < 3):
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGINT)
+        said, complaints = run.communicate(timeout=120)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.communicate()
+    assert run.returncode == 130, complaints
+    assert complaints == ""
+    found = json.loads(said)["sweep"]
+    assert found["partial"]
+    values = [point["constraints.p95_latency"] for point in found["points"]]
+    assert values == sorted(values)
+    assert values[0] == 30
+    kept = file.read_text(encoding="utf-8")
+    short = dmoa("optimise", path, "--sweep", "constraints.p95_latency=30:300:2", *arguments).checked("optimise")["sweep"]
+    assert not short["partial"]
+    assert short["points"][0] == found["points"][0]
+    now = file.read_text(encoding="utf-8")
+    assert now.startswith(kept[: kept.rfind("\n") + 1])
+    assert now.count("\n") == kept.count("\n") + 1
+
+
+def test_a_sweep_adds_to_no_file_of_another_request(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Other options of the programs, another rate, or a file that is no table of answers."""
+    path, out = scenario(more=LIMITED), tmp_path / "out"
+    arguments = ("--sweep", "constraints.p95_latency=300:300:1", "--no-simulation", "--out", out)
+    assert dmoa("optimise", path, *arguments).code == 0
+    for other in (("--nominal",), ("--limit", "p99=500"), ("--set", "arrivals.rate=0.001")):
+        assert "answers of another request" in dmoa("optimise", path, *arguments, *other).complaint()
+    request = (out / "sweep.csv").read_text(encoding="utf-8").rsplit(",", 1)[1].strip()
+    for content in (b"\xff\xfe\n", b"hello\n1\n", f"constraints.p95_latency,request\nx,{request}\n".encode()):
+        (out / "sweep.csv").write_bytes(content)
+        assert "answers of another request" in dmoa("optimise", path, *arguments).complaint()
+        assert (out / "sweep.csv").read_bytes() == content
+
+
+def test_largest_loads_are_swept(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    arguments = ("--objective", "load", "--sweep", "constraints.mean_latency=60:200:2", "--no-simulation", "--json")
+    points = dmoa("optimise", scenario(), *arguments).checked("optimise")["sweep"]["points"]
+    assert 0 < points[0]["load_scale"] < points[1]["load_scale"]
+
+
 @pytest.mark.parametrize("objective", ["latency", "load"])
 def test_other_objectives(dmoa: Callable[..., Any], scenario: Callable[..., Path], objective: str) -> None:
     path = scenario(more=LIMITED + "min_accuracy = 0.35\n")
@@ -77,7 +150,15 @@ def test_the_report_leads_with_the_recommendation(dmoa: Callable[..., Any], scen
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--gap", "0.1"), "--gap = 0.1: only beside --per-user or --gossip"),
+        (("--gap", "0.1"), "--gap = 0.1: only beside --per-user, without which it says nothing"),
+        (("--gossip", "--solver", "highs"), "--solver = highs: only beside --per-user"),
+        (("--time-limit", "1"), "--time-limit = 1.0: only beside --per-user or --gossip"),
+        (("--scheduler", "tcp://127.0.0.1:1"), "--scheduler = tcp://127.0.0.1:1: only beside --sweep"),
+        (("--sweep", "arrivals.rate=1:2:2", "--workers", "2", "--scheduler", "x"), "--workers or --scheduler, not both"),
+        (
+            ("--sweep", "constraints.p95_latency=1:2:2", "--limit", "p95=10min"),
+            "--limit = p95=10min: a limit other than the one that --sweep sets",
+        ),
         (("--per-user", "--gap", "2"), "--gap = 2.0: a share from 0, below 1"),
         (("--per-user", "--time-limit", "0"), "--time-limit = 0.0: seconds, above 0"),
         (("--per-user", "--least-inclusion", "0.5"), "--least-inclusion = 0.5: only beside --gossip"),
@@ -89,7 +170,7 @@ def test_the_report_leads_with_the_recommendation(dmoa: Callable[..., Any], scen
         (("--fitted", "--stated"), "--fitted or --stated, not both"),
         (("--sweep", "moa.k=1:3:3"), "--sweep = moa.k=1:3:3: a key other than moa.M and moa.k, which this verb chooses"),
         (("--sweep", "rate=1:2:3"), "--sweep = rate=1:2:3: section.key=a:b:n"),
-        (("--per-user", "--solver", "abacus"), "solver = ABACUS: one of HIGHS, SCIP"),
+        (("--per-user", "--solver", "abacus"), "--solver = ABACUS: one of HIGHS, SCIP"),
         (("--sweep", "moa.layers=1:2:2"), "unknown key moa.layers"),
     ],
 )
@@ -132,6 +213,11 @@ def test_largest_loads_that_are_none_are_not_said_to_be_one(dmoa: Callable[..., 
     path = scenario(more="[constraints]\nmean_latency = 100.0\n")
     document = dmoa("optimise", path, "--objective", "load", "--no-simulation", "--json").checked("optimise")
     out = {(c["M"], c["k"]) for c in document["candidates"] if not c["feasible"]}
+    assert out == {(c["M"], c["k"]) for c in document["candidates"] if c["largest_load_scale"] is None}
+    assert all(c["largest_load_scale"] == c["load_scale"] for c in document["candidates"] if c["feasible"])
+    assert any("largest_load_scale is null" in reason for reason in document["reasons"])
+    carried = [(c["largest_load_scale"], c["accuracy"]) for c in document["pareto"]]
+    assert carried == sorted(carried, key=lambda each: (-each[0], each[1]))
     assert out
     assert len(out) < len(document["candidates"])
     lines = dmoa("optimise", path, "--objective", "load", "--no-simulation").out.splitlines()

@@ -105,7 +105,29 @@ def test_the_report(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> 
     assert "A buffer of 100 jobs is full first at" in said
     assert "the only solution is proved: one layer at most." in said
     assert "100 jobs after" in said
-    assert "nothing grows" in " ".join(dmoa("overload", scenario()).out.split())
+    assert "UNSTABLE with M=1, k=2: device-0 is offered 1.92 seconds of work a second." in said
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_region_and_overload_say_the_same_of_the_same(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], scale: int
+) -> None:
+    """The first line under each table is one and the same, stable or not."""
+    said = [dmoa("overload", scenario(), "--scale", scale).out, dmoa("region", scenario(("0.002", str(0.002 * scale)))).out]
+    start = "UNSTABLE with M=1, k=2: " if scale > 1 else "With M=1, k=2 every queue stays bounded; the busiest device is "
+    firsts = [next(line for line in text.splitlines() if line.startswith(start)) for text in said]
+    assert firsts[0] == firsts[1]
+
+
+def test_where_nothing_grows_no_growth_is_drawn(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    dmoa("overload", scenario(), "--scale", 10, "--out", out)
+    assert (out / "growth.png").exists()
+    said = " ".join(dmoa("overload", scenario(), "--out", out).out.split())
+    assert {entry.name for entry in out.iterdir()} == FILES - {"growth.png"}
+    assert "So nothing grows; --scale 5.47 would show what happens beyond the edge." in said
 
 
 def test_files_are_whole(dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path) -> None:
@@ -140,3 +162,16 @@ def test_bad_input_is_a_line_and_code_2(
     dmoa: Callable[..., Any], scenario: Callable[..., Path], arguments: tuple[str, ...], complaint: str
 ) -> None:
     assert dmoa("overload", scenario(), *arguments).complaint().startswith(complaint)
+
+
+def test_long_names_give_way_to_figures(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    """A table that is too wide cuts names, never a load or a time."""
+    long = "The reception desk on the second floor of the west wing, number"
+    names = ", ".join(f'"{long} {u}"' for u in range(4))
+    said = dmoa("overload", scenario(("n = 4", f"n = 4\nnames = [{names}]")), "--scale", 10).out
+    rows = [line for line in said.splitlines() if line.startswith(" The rec")]
+    assert len(rows) == 4
+    for row in rows:
+        assert row.count("…") == 1
+        assert row.count(" %") == 2
+        assert row.rstrip().endswith("overloaded")

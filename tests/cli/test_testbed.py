@@ -77,15 +77,33 @@ def test_a_run_its_record_and_its_replay(dmoa: Callable[..., Any], desks: Path, 
 
 
 def test_prompts_of_a_file_are_answered_in_its_format(dmoa: Callable[..., Any], desks: Path, tmp_path: Path) -> None:
-    """As AlpacaEval takes them: instruction, output, generator, and what else the file said."""
+    """As AlpacaEval takes them; and what the scenario names comes along, so that the run is evaluated wherever it goes."""
+    (tmp_path / "near").mkdir()
+    pairs = [
+        ("left", "middle"),
+        ("left", "right"),
+        ("middle", "left"),
+        ("middle", "right"),
+        ("right", "left"),
+        ("right", "middle"),
+    ]
+    (tmp_path / "near" / "best.csv").write_text("from,to,probability\n" + "".join(f"{a},{b},0.5\n" for a, b in pairs))
+    chosen = ("--set", 'moa.selection="near/best.csv"')
     questions = tmp_path / "eval.json"
     questions.write_text(json.dumps([{"instruction": "Why?", "dataset": "koala"}, {"instruction": "How?"}]))
-    answer = dmoa("testbed", desks, "--set", "arrivals.rate=20", "--prompts", questions, "--json", "--out", tmp_path / "run")
+    hurried = ("--set", "arrivals.rate=20", *chosen)
+    answer = dmoa("testbed", desks, *hurried, "--prompts", questions, "--json", "--out", tmp_path / "run")
     assert answer.checked("testbed")["queries"] == 2
     outputs = json.loads((tmp_path / "run" / "outputs.json").read_text())
     assert [each["instruction"] for each in outputs] == ["Why?", "How?"]
     assert outputs[0]["dataset"] == "koala"
     assert all(each["output"] and each["generator"] == "dmoa M=1,k=1 paced" for each in outputs)
+    elsewhere = tmp_path / "elsewhere" / "run"
+    elsewhere.parent.mkdir()
+    (tmp_path / "run").rename(elsewhere)
+    assert dmoa("testbed", "--from", elsewhere, "--json").json == answer.json
+    document = dmoa("compare", desks, *hurried, "--measured", elsewhere, "--queries", 2000, "--json").checked("compare")
+    assert document["measured"]["answered"] == 2
 
 
 def test_a_full_device_refuses_and_overload_exits_3(dmoa: Callable[..., Any], desks: Path) -> None:
@@ -138,7 +156,9 @@ def test_the_bundled_scenario_runs_when_it_is_hurried(dmoa: Callable[..., Any]) 
         (("--queries", "0"), "--queries = 0"),
         (("--seed", "-1"), "--seed = -1"),
         (("--load", "0"), "--load = 0"),
+        (("--load", "1e9"), "--load = 1000000000.0: a number above 0, at most 100"),
         (("--speed", "0"), "--speed = 0"),
+        (("--speed", "1e9"), "--speed = 1000000000.0: at most 20, or devices would have to be quicker than 1 ms"),
         (("--patience", "0"), "--patience = 0"),
         (("--mode", "real"), "--mode = real: paced with --backend paced"),
         (("--backend", "transformers", "--mode", "paced"), "--mode = paced"),
@@ -154,7 +174,7 @@ def test_the_bundled_scenario_runs_when_it_is_hurried(dmoa: Callable[..., Any]) 
         (("--from", "run", "--seed", "0"), "--seed = 0: not beside --from"),
         (("--from", "run", "--live"), "--live = given: not beside --from"),
         (("--from", "run", "--model", "x"), "--model = x: not beside --from"),
-        (("--set", "network.link_rate=1 MB/s"), "link_rate"),
+        (("--set", "network.link_rate=1 MB/s"), "network.link_rate = 1000000.0: only with message sizes"),
         (("--set", "arrivals.rate=0.001"), "--speed is missing: a factor: as it stands the run takes 18.5 h"),
     ],
 )
@@ -183,6 +203,50 @@ def test_a_node_by_hand_needs_its_configuration(dmoa: Callable[..., Any], desks:
     assert answer.err.count("\n") == 1
 
 
+def test_a_run_that_cannot_be_written_is_reported_all_the_same(
+    dmoa: Callable[..., Any], desks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full at the end: the answer, then the complaint, and no half of a folder."""
+    import dmoa_theory.cli.testbed_report as files
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device", "events.jsonl")
+
+    monkeypatch.setattr(files, "write_text", full)
+    out = tmp_path / "run"
+    answer = dmoa("testbed", desks, "--set", "arrivals.rate=20", "--queries", 5, "--json", "--out", out)
+    assert answer.code == 2
+    assert answer.checked("testbed")["queries"] == 5
+    assert answer.err == "dmoa: events.jsonl: no space left on device\n"
+    assert not out.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"desks.toml"}
+
+
+def test_an_interrupted_evaluation_keeps_the_record(
+    dmoa: Callable[..., Any], desks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What took hours to record is not lost with the minute in which it is evaluated: --from does that another time."""
+    from dmoa_theory.live import measured_run
+
+    def interrupted(*_arguments: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(measured_run, "evaluate", interrupted)
+    out = tmp_path / "run"
+    try:
+        answer = dmoa("testbed", desks, "--set", "arrivals.rate=20", "--queries", 5, "--json", "--out", out)
+    finally:
+        signal.signal(signal.SIGINT, before)  # a process that was interrupted hears no more
+    monkeypatch.undo()
+    said = f"dmoa: what was recorded is in {out}: dmoa testbed --from {out} evaluates it\ndmoa: interrupted\n"
+    assert (answer.code, answer.out, answer.err) == (130, "", said)
+    assert {path.name for path in out.iterdir()} == FILES - {
+        *("testbed.json", "comparison.csv", "latency.png", "queues.png", "utilisation.png")
+    }
+    assert dmoa("testbed", "--from", out, "--json").checked("testbed")["queries"] == 5
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_an_interruption_keeps_what_was_answered_and_leaves_no_process(
     listening: list[str], environment: dict[str, str], desks: Path, tmp_path: Path
@@ -194,14 +258,11 @@ def test_an_interruption_keeps_what_was_answered_and_leaves_no_process(
     there = {**environment, "TMPDIR": str(work)}
     run = subprocess.Popen(command, env=there, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        until = time.monotonic() + 60
-        while not _answered(work) and time.monotonic() < until:
-            time.sleep(0.05)
+        _wait_until(lambda: _answered(work), run)
         nodes = _nodes_of(run.pid)
         assert len(nodes) == 3
-        time.sleep(0.5)  # for the driver to hear of it
         run.send_signal(signal.SIGINT)
-        printed, complaint = run.communicate(timeout=60)
+        printed, complaint = run.communicate(timeout=300)
     finally:
         run.kill()
         run.wait()
@@ -218,7 +279,7 @@ def test_an_interruption_keeps_what_was_answered_and_leaves_no_process(
 @pytest.mark.parametrize(
     ("when", "signals"),
     [
-        ("starting", (signal.SIGINT, signal.SIGINT, signal.SIGINT)),
+        ("starting", (signal.SIGINT, signal.SIGINT)),
         ("starting", (signal.SIGTERM,)),
         ("running", (signal.SIGINT, signal.SIGINT)),
         ("running", (signal.SIGTERM, signal.SIGTERM)),
@@ -239,21 +300,27 @@ def test_an_impatient_interruption_ends_in_a_line(
     there = {**environment, "TMPDIR": str(work)}
     run = subprocess.Popen(command, env=there, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        until = time.monotonic() + 60
-        while not (_answered(work) if when == "running" else _nodes_of(run.pid)) and time.monotonic() < until:
-            time.sleep(0.02)
+        _wait_until(lambda: _answered(work) if when == "running" else bool(_nodes_of(run.pid)), run)
         nodes = _nodes_of(run.pid)
-        assert nodes
-        for number in signals:
-            run.send_signal(number)
-            time.sleep(0.15)
-        printed, complaint = run.communicate(timeout=60)
+        run.send_signal(signals[0])
+        if len(signals) > 1:  # two at once would be heard as one: again until it ends
+            _wait_until(lambda: run.poll() is not None or run.send_signal(signals[1]), run, every=0.1)
+        printed, complaint = run.communicate(timeout=300)
     finally:
         run.kill()
         run.wait()
     assert (run.returncode, printed, complaint) == (130, "", "dmoa: interrupted\n")
     assert not any(Path(f"/proc/{pid}").exists() for pid in nodes)
     assert list(work.iterdir()) == []
+
+
+def _wait_until(so: Callable[[], object], run: subprocess.Popen[str], every: float = 0.02) -> None:
+    """Wait for something that a run comes to, however slow the machine; one that ends before it, or hangs, is told of."""
+    until = time.monotonic() + 300
+    while not so():
+        assert run.poll() is None or so(), f"the run ended before, with {run.returncode}"
+        assert time.monotonic() < until, "the run did not come to it"
+        time.sleep(every)
 
 
 def _answered(work: Path) -> bool:

@@ -27,7 +27,7 @@ def test_n_minus_1_is_what_is_asked_by_default(dmoa: Callable[..., Any], scenari
     # a complete graph of equal devices stays at its load without one of them; without a link two ask only the others
     assert [entry["utilisation"] for entry in found["devices"]] == pytest.approx([0.192] * 4)
     assert len(found["links"]) == 6
-    assert found["worst"]["lost"] == found["links"][0]["lost"] == "device-0-device-1"
+    assert found["worst"]["lost"] == found["links"][0]["lost"] == "device-0 - device-1"
     assert found["secure_scale"] == pytest.approx(found["worst"]["critical_scale"])
     assert all(entry["mean_after_s"] > 0 for entry in found["devices"])
     assert dmoa("whatif", path, "--links", "--json").out == answer.out
@@ -110,7 +110,9 @@ def test_the_reports(dmoa: Callable[..., Any], scenario: Callable[..., Path]) ->
     said = " ".join(dmoa("whatif", path).out.split())
     assert "N-1 secure: whatever single one is lost, the queues that are left stay bounded." in said
     assert "Every single loss is survived up to 5.21 times this load." in said
+    assert "answered at any time" not in dmoa("whatif", path, "--central").out
     said = " ".join(dmoa("whatif", path, "--central", "--availability", "0.99").out.split())
+    assert "answered at any time" in said
     assert "centre: 4 servers" in said
     assert "nothing is batched" in said
     assert "99.0 % of the prompts are answered, waits left out of account." in said
@@ -138,6 +140,40 @@ def test_files_are_whole(dmoa: Callable[..., Any], scenario: Callable[..., Path]
     assert dmoa("whatif", path, "--load-factor", "50", "--central", "--lose", "0", "--out", tmp_path / "over").code == 3
 
 
+def test_a_folder_keeps_nothing_of_an_earlier_question(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.png").write_bytes(b"mine")
+    path = scenario()
+    dmoa("whatif", path, "--lose", "1", "--availability", "0.9", "--central", "--out", tmp_path)
+    assert {"loss.png", "central.png", "availability.csv"} <= {entry.name for entry in tmp_path.iterdir()}
+    dmoa("whatif", path, "--out", tmp_path)
+    left = {entry.name for entry in tmp_path.iterdir()} - {path.name}
+    assert left == {"notes.png", "whatif.json", "single_losses.csv", "single_losses.png"}
+
+
+def test_what_is_asked_beside_a_loss_is_of_the_whole_network(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    path, said = scenario(), "Of the whole network, without that loss, is"
+    both = " ".join(dmoa("whatif", path, "--lose", "0", "--central").out.split())
+    assert f"{said} the comparison with a centre:" in both
+    assert "distributed and central, M=1, k=2 (latency: approximation)" in both
+    assert "The centre runs the same inferences on equal compute." in both
+    assert said not in " ".join(dmoa("whatif", path, "--central").out.split())
+    document = dmoa("whatif", path, "--lose", "0", "--central", "--json").json
+    assert document["central"] == dmoa("whatif", path, "--central", "--json").json["central"]
+
+
+NAMES = 'names = ["a", "b", "a-b", "desk, left"]'
+
+
+def test_names_with_dashes_and_commas(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
+    path = scenario(("n = 4", f"n = 4\n{NAMES}"), ("k = 2", "k = 1"))
+    for link, lost in (("a-b-b", "b - a-b"), ("a - a-b", "a - a-b"), ("a->a-b", "a->a-b"), ("a-b", "a-b")):
+        assert dmoa("whatif", path, "--lose-link", link, "--json").json["loss"]["lost"] == lost
+    assert dmoa("whatif", path, "--lose", "a, desk, left", "--json").json["loss"]["devices"] == ["a", "desk, left"]
+    assert dmoa("whatif", path, "--lose", "left").complaint().startswith("--lose = left: ")
+
+
 def test_the_schema_asks_for_every_key() -> None:
     schema = json.loads(read_schema("whatif"))
     assert set(schema["required"]) == set(schema["properties"])
@@ -149,6 +185,8 @@ def test_the_schema_asks_for_every_key() -> None:
     [
         (("--lose", "9"), "--lose = 9: a device by name, or by number from 0 to 3"),
         (("--lose", "nobody"), "--lose = nobody: a device by name"),
+        (("--lose", ""), '--lose = "": at least one to lose'),
+        (("--lose-link", " ,"), "--lose-link = ,: at least one to lose"),
         (("--lose-link", "0-9"), '--lose-link = 0-9: two devices as "a-b"'),
         (("--lose-link", "0"), '--lose-link = 0: two devices as "a-b"'),
         (("--when-short", "never"), "--when-short = never: one of fewer, cut-off"),

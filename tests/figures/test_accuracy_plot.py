@@ -44,8 +44,8 @@ def test_axes_bands_and_figures(name: str) -> None:
         assert (to_hex(point.get_markerfacecolor()) == "#ffffff") == entry.secondary
     assert len(drawn) == len(table.entries)
     labels = _labels(axes)
-    assert "95 % band of the fit" in labels
-    assert "measured ± 1 standard error" in labels
+    assert "95 % band of the curve" in labels
+    assert f"measured ± 1 standard error{', drawn side by side' if len(layers) > 1 else ''}" in labels
     assert ("SECONDARY (transcribed)" in labels) == table.secondary
     axes.figure.canvas.draw()  # nothing that cannot be drawn
 

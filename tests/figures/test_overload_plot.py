@@ -54,6 +54,8 @@ def test_theory_alone_ends_when_the_first_device_is_full() -> None:
     assert axes.get_xlim()[1] == pytest.approx(result.time_to_full.min())
     assert "simulated, mean of runs" not in labels(axes)
     assert "no queue grows" in words(plot_growth(overload(system(rate=0.01))))
+    assert "every line would lie on the axis" in words(plot_growth(overload(system(rate=0.01))))
+    assert "every line would lie on the axis" not in words(axes)
 
 
 def test_of_many_devices_the_fastest() -> None:

@@ -82,6 +82,19 @@ def test_users_before_and_after() -> None:
     assert "unbounded" in words(hopeless)
 
 
+def test_alike_latencies_are_told_apart_by_eye() -> None:
+    """Dots need no axis from 0: where all lie close together they fill a good part of the width."""
+    desks = System(
+        network=build_topology("complete", n=5), arrival_rate=0.003, service=ServiceTime.exponential(20.0), moa=MoA(1, 2)
+    )
+    axes = plot_loss(loss_effect(lose(desks, links=["0->1"])))
+    low, high = axes.get_xlim()
+    drawn = np.concatenate([np.ravel(each.get_xdata()) for each in axes.lines if each.get_marker() == "o"]).astype(float)
+    assert 0 < low < drawn.min()
+    assert drawn.max() < high
+    assert np.ptp(drawn) > 0.3 * (high - low)
+
+
 def test_central_beside_distributed() -> None:
     result = against_central(line(0.003), round_trip=0.5)
     axes = plot_central(result, points=6)

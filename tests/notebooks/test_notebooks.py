@@ -62,7 +62,7 @@ def words(output: Any) -> str:
 
 def test_there_are_notebooks() -> None:
     """They are numbered from 01, each a script and a notebook."""
-    assert [path.stem[:2] for path in NOTEBOOKS[:7]] == [f"{number:02d}" for number in range(1, 8)]
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{number:02d}" for number in range(1, 10)]
     assert [path.stem for path in runner().sources()] == [path.stem for path in NOTEBOOKS]
 
 

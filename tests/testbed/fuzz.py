@@ -197,7 +197,7 @@ def request(method: str, path: str, body: bytes, headers: dict[str, str]) -> byt
     return head.encode() + b"\r\n" + body
 
 
-async def send(port: int, message: bytes, patience: float = 5.0) -> int | None:
+async def send(port: int, message: bytes, patience: float = 240.0) -> int | None:
     """Status of the answer; None where the node closed the connection, or waits for the rest that never comes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:

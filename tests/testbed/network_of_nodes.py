@@ -13,21 +13,22 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dmoa_calibration.testbed.client import NodeClient
 from dmoa_calibration.testbed.config import NodeConfig
 from dmoa_calibration.testbed.scenario_nodes import free_ports
 
+_T = TypeVar("_T")
 KEY, TOKEN = "DMOA_TEST_PEER_KEY", "DMOA_TEST_CLIENT_TOKEN"
-QUICK = {"suspect": 0.8, "dead": 1.6}  # seconds, for tests in which somebody is given up
-PATIENCE = 60.0  # seconds; how long anything may take on a machine that does much else
+QUICK = {"suspect": 1.0, "dead": 2.0}  # seconds, for tests in which somebody is given up
+PATIENCE = 240.0  # seconds; how long anything may take on a machine that does much else
 
 
 def config(name: str, folder: Path, *, seconds: float = 0.01, **changes: Any) -> NodeConfig:
     """A paced node of constant service times, quick to hear of others and slow to give them up."""
     moa = changes.pop("moa", {"M": 1, "k": 2})
-    timeouts = {"gossip": 0.1, "suspect": 20.0, "dead": 30.0} | changes.pop("timeouts", {})
+    timeouts = {"gossip": 0.1, "suspect": 200.0, "dead": 300.0} | changes.pop("timeouts", {})
     law = {"law": "deterministic", "mean": [seconds] * 3, "scv": [0.0] * 3}
     given = {
         "name": name,
@@ -177,6 +178,23 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     while not await holds():
         assert time.monotonic() < end, "it did not come true"
         await asyncio.sleep(0.03)
+
+
+async def answered(client: NodeClient, query_id: str) -> dict[str, Any]:
+    """The answer of a query, however long it takes."""
+    end = time.monotonic() + PATIENCE
+    while (answer := await client.answer(query_id, wait=20))["state"] not in ("done", "failed"):
+        assert time.monotonic() < end, answer
+    return answer
+
+
+async def eventually(attempt: Callable[[int], Awaitable[_T]], holds: Callable[[_T], bool]) -> _T:
+    """What came of the first attempt of which it holds: on a busy machine somebody well may be given up in the others."""
+    end, number = time.monotonic() + PATIENCE, 0
+    while not holds(found := await attempt(number)):
+        assert time.monotonic() < end, found
+        number += 1
+    return found
 
 
 def run(test: Callable[[], Awaitable[Any]]) -> Any:

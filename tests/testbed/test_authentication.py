@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmoa_calibration.testbed.config import SecretSource
+from dmoa_calibration.testbed.protocol import authentication
 from dmoa_calibration.testbed.protocol.authentication import ANYBODY, Gatekeeper, RefusedMessageError, Signer
 from dmoa_calibration.testbed.protocol.secret_values import Secret, read_secret
 from dmoa_theory.errors import InputError
@@ -16,9 +19,11 @@ KEY = Secret(b"0123456789abcdef")
 
 class Clock:
     def __init__(self) -> None:
-        import time
-
         self.now = time.time() - 1.0
+        self.passed = 0.0  # seconds, however the clock was set
+
+    def stopwatch(self) -> float:
+        return self.passed
 
     def __call__(self) -> float:
         return self.now
@@ -30,6 +35,7 @@ def refusal(gate: Gatekeeper, method: str, path: str, headers: dict[str, str], b
     return str(refused.value)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.text(max_size=20))
 def test_what_is_signed_comes_in_once(body, path):
     headers = Signer(KEY, "a").sign("POST", path, body, "b")
@@ -38,6 +44,7 @@ def test_what_is_signed_comes_in_once(body, path):
     assert refusal(gate, "POST", path, headers, body) == "it was seen before"
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_change_is_noticed(data):
     body = b'{"prompt": "why?"}'
@@ -76,6 +83,46 @@ def test_a_message_from_before_the_process_is_refused_because_it_may_have_been_s
     clock = Clock()
     clock.now += 2.0
     assert refusal(Gatekeeper(KEY, "b", skew=60.0, clock=clock), "POST", "/p", headers, b"") == "it is older than this process"
+
+
+def test_a_clock_that_is_set_back_after_the_start_locks_nobody_out():
+    """A machine without a battery for its clock: far ahead at first, right a minute later."""
+    clock = Clock()
+    clock.now += 3600.0
+    gate = Gatekeeper(KEY, "b", skew=60.0, clock=clock, stopwatch=clock.stopwatch)
+    clock.passed, clock.now = 60.0, time.time() + 1.0
+    assert gate.check("POST", "/p", Signer(KEY, "a").sign("POST", "/p", b"", "b"), b"")[0] == "a"
+
+
+def test_what_was_seen_stays_refused_when_the_clock_goes_forth_and_back(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(authentication.time, "time", clock)
+    gate = Gatekeeper(KEY, "b", skew=60.0, clock=clock, stopwatch=clock.stopwatch)
+    clock.passed, clock.now = 1.0, clock.now + 1.0
+
+    def message() -> dict[str, str]:
+        return Signer(KEY, "a").sign("POST", "/p", b"", "b")
+
+    seen = message()
+    gate.check("POST", "/p", seen, b"")
+    clock.now += 3600.0
+    gate.check("POST", "/p", message(), b"")  # what is an hour old is forgotten
+    clock.now -= 3599.0
+    clock.passed += 1.0
+    assert refusal(gate, "POST", "/p", seen, b"") == "it was seen before"
+    assert gate.check("POST", "/p", message(), b"")[0] == "a"
+
+
+@pytest.mark.parametrize("stamp", ["nan", "soon", "", "inf", "-1e999", "1_0"])
+def test_a_time_that_is_none_is_refused_even_if_it_is_signed(monkeypatch, stamp):
+    """Not a number is neither too old nor too new, for ever."""
+    gate = Gatekeeper(KEY, "b", skew=60.0)
+    signer = Signer(KEY, "a")
+    digest = authentication._digest
+    monkeypatch.setattr(authentication, "_digest", lambda key, *parts: digest(key, *parts[:5], stamp, *parts[6:]))
+    headers = signer.sign("POST", "/p", b"", "b") | {"X-Dmoa-Time": stamp}
+    monkeypatch.undo()
+    assert refusal(gate, "POST", "/p", headers, b"") in {"its time is off", "a header is missing or too long"}
 
 
 def test_nonces_are_forgotten_when_their_messages_are_too_old_anyway():

@@ -150,6 +150,21 @@ def test_a_stop_is_heeded_at_once_and_keeps_what_was_answered() -> None:
     assert np.isnan(driven.sent).sum() > 900
 
 
+def test_what_was_answered_before_a_stop_is_fetched() -> None:
+    """Nobody had asked for it yet when the run was stopped: it counts all the same."""
+
+    class Withholding(PlayedNode):
+        async def results(self, after: int, wait: float, *, texts: bool) -> dict[str, Any]:
+            if wait > 0:
+                await asyncio.sleep(wait)
+            return await PlayedNode.results(self, after, 0.0, texts=texts)
+
+    driven = _drive([Withholding()], _plan(1000, gap=0.02), stop_after=0.6)
+    assert driven.stopped
+    assert (driven.outcome == DONE).any()
+    assert (driven.outcome == DONE).sum() == len(driven.answered[~np.isnan(driven.answered)])
+
+
 def test_whoever_watches_is_told() -> None:
     """Counts rise to the end, and every device is spoken of."""
     seen: list[Snapshot] = []

@@ -100,7 +100,11 @@ def test_a_killed_node_is_started_again(tmp_path: Path) -> None:
             await node.client.submit("Why?", "p1")
             kill(node)
             await node.process.wait()
-            again = await network.restart(1)
+            starting = asyncio.ensure_future(network.restart(1))
+            while network.nodes[1] is node:
+                await asyncio.sleep(0)
+            assert network.nodes[1].client is node.client  # whoever asks while it starts hears that nobody is there, no more
+            again = await starting
             assert again.url == node.url
             return str((await again.client.answer("p1", wait=30))["state"])
 

@@ -9,21 +9,21 @@ from collections import Counter
 from dmoa_calibration.testbed.client import RefusedQuery
 from dmoa_calibration.testbed.scenario_nodes import free_ports
 from tests.testbed.false_node import FalseNode
-from tests.testbed.network_of_nodes import QUICK, Network, NodeProcess, config, network, run
+from tests.testbed.network_of_nodes import QUICK, Network, NodeProcess, answered, config, eventually, network, run
 from tests.testbed.partition import Proxies
 
 
 async def submit(nodes: Network, name: str, ids: list[str]) -> None:
     async with nodes.client(name) as client:
-        for query_id in ids:
-            assert (await client.submit(f"prompt {query_id}", query_id))["state"] in {"accepted", "running", "done"}
+        told = await asyncio.gather(*(client.submit(f"prompt {query_id}", query_id) for query_id in ids))
+        assert {each["state"] for each in told} <= {"accepted", "running", "done"}
 
 
 async def answers(nodes: Network, name: str, ids: list[str]) -> list[dict]:
     async with nodes.client(name) as client:
         found = []
         for query_id in ids:
-            answer = await client.answer(query_id, wait=60)
+            answer = await answered(client, query_id)
             assert answer["state"] == "done", answer
             found.append(answer)
         return found
@@ -32,7 +32,7 @@ async def answers(nodes: Network, name: str, ids: list[str]) -> list[dict]:
 def test_a_killed_node_and_a_killed_origin_lose_nothing_and_answer_once(tmp_path):
     """Two of four are killed while 24 prompts are under way, and come back before anybody has given them up."""
     ids = [f"q{i}" for i in range(12)]
-    with network(tmp_path, 4, seconds=0.05, moa={"M": 2, "k": 2}) as nodes:
+    with network(tmp_path, 4, seconds=0.1, moa={"M": 2, "k": 2}) as nodes:
 
         async def begin() -> None:
             await asyncio.gather(submit(nodes, "a", ids), submit(nodes, "c", ids))
@@ -48,7 +48,9 @@ def test_a_killed_node_and_a_killed_origin_lose_nothing_and_answer_once(tmp_path
             for name in ("a", "c"):
                 found = await answers(nodes, name, ids)
                 assert all(answer["answer"] for answer in found)
-                assert all(answer["resumed"] == (name == "a") for answer in found)
+                taken_over = {event["query"] for event in nodes[name].events("query_resumed")}
+                assert {answer["id"] for answer in found if answer["resumed"]} == taken_over
+                assert name == "a" or not taken_over
                 assert [answer["notes"] for answer in found if answer["degraded"]] == []
                 async with nodes.client(name) as client:
                     listed = Counter(answer["id"] for answer in (await client.results())["results"])
@@ -62,34 +64,38 @@ def test_a_killed_node_and_a_killed_origin_lose_nothing_and_answer_once(tmp_path
 def test_a_hanging_and_a_slow_neighbour_are_replaced_and_the_answer_says_so(tmp_path):
     settings = [{"neighbours": {"b": float("inf"), "c": 1.0}, "moa": {"M": 1, "k": 1}}, {}, {}]
     with network(tmp_path, settings, timeouts=QUICK) as nodes:
-        nodes["b"].signal(signal.SIGSTOP)
 
         async def ask(query_id: str) -> dict:
             await submit(nodes, "a", [query_id])
             return (await answers(nodes, "a", [query_id]))[0]
 
-        answer = run(lambda: ask("hang"))
-        assert answer["layers"][0]["replaced"] == [{"device": "b", "by": "c", "reason": "it is taken for dead"}]
+        async def hang(number: int) -> dict:
+            await nodes.until_members("a", {"b": "alive", "c": "alive"})
+            nodes["b"].signal(signal.SIGSTOP)
+            try:
+                return await ask(f"hang-{number}")
+            finally:
+                nodes["b"].signal(signal.SIGCONT)
+
+        expected = [{"device": "b", "by": "c", "reason": "it is taken for dead"}]
+        answer = run(lambda: eventually(hang, lambda answer: answer["layers"][0]["replaced"] == expected))
         assert {response["device"] for response in answer["layers"][0]["responses"]} == {"a", "c"}
         assert answer["degraded"]
         assert answer["notes"] == ["layer 1: b was replaced by c: it is taken for dead"]
-        nodes["b"].signal(signal.SIGCONT)
-        run(lambda: nodes.until_members("a", {"b": "alive"}))
-        answer = run(lambda: ask("awake"))
-        assert not answer["degraded"]
+        run(lambda: eventually(lambda number: ask(f"awake-{number}"), lambda answer: not answer["degraded"]))
 
 
 def test_what_is_slower_than_the_timeout_is_replaced_and_without_anybody_else_left_out(tmp_path):
-    slow = {"2": {"law": "deterministic", "mean": [30.0] * 3, "scv": [0.0] * 3}}
+    slow = {"2": {"law": "deterministic", "mean": [3600.0] * 3, "scv": [0.0] * 3}}
     settings = [{}, {"service": slow}, {}]
     with network(tmp_path, settings, timeouts={"response": 1.5}) as nodes:
 
-        async def ask() -> dict:
-            await submit(nodes, "a", ["slow"])
-            return (await answers(nodes, "a", ["slow"]))[0]
+        async def ask(number: int) -> dict:
+            await submit(nodes, "a", [f"slow-{number}"])
+            return (await answers(nodes, "a", [f"slow-{number}"]))[0]
 
-        answer = run(ask)
-        assert answer["layers"][0]["replaced"] == [{"device": "b", "by": None, "reason": "no answer within 1.5 s"}]
+        expected = [{"device": "b", "by": None, "reason": "no answer within 1.5 s"}]
+        answer = run(lambda: eventually(ask, lambda answer: answer["layers"][0]["replaced"] == expected))
         assert answer["layers"][0]["missing"] == 1
         assert "layer 1: went on with 2 of 3 answers" in answer["notes"]
 
@@ -100,17 +106,19 @@ def test_a_neighbour_that_answers_garbage_is_replaced(tmp_path):
     with network(tmp_path, 2, moa={"M": 1, "k": 1}, timeouts={"response": 1.5} | QUICK, neighbours=weights) as nodes:
         for signs in (True, False):
             with FalseNode("liar", nodes.key, [node.url for node in nodes.nodes.values()], signs=signs) as liar:
-                run(lambda: nodes.until_members("a", {"liar": "alive", "b": "alive"}))
 
-                async def ask(query_id: str = f"lied-to-{signs}") -> dict:
+                async def ask(number: int, signs: bool = signs) -> dict:
+                    await nodes.until_members("a", {"liar": "alive", "b": "alive"})
+                    query_id = f"lied-to-{signs}-{number}"
                     await submit(nodes, "a", [query_id])
                     return (await answers(nodes, "a", [query_id]))[0]
 
-                answer = run(ask)
+                def lied_to(answer: dict) -> bool:
+                    return [(each["device"], each["by"]) for each in answer["layers"][0]["replaced"]] == [("liar", "b")]
+
+                answer = run(lambda: eventually(ask, lied_to))
                 assert liar.asked >= 1
                 assert set(liar.refusals) <= {400, 403}
-            (replaced,) = answer["layers"][0]["replaced"]
-            assert (replaced["device"], replaced["by"]) == ("liar", "b")
             assert {response["device"] for response in answer["layers"][0]["responses"]} == {"a", "b"}
             run(lambda: nodes.until_members("a", {"liar": "dead"}))
 
@@ -126,41 +134,49 @@ def test_both_sides_of_a_partition_go_on_and_grow_together_again(tmp_path):
             proxies.cut_off("d")
 
             async def apart() -> None:
-                await nodes.until_members("a", {"b": "alive", "c": "alive", "d": "dead"})
+
+                async def ask(name: str, query_id: str) -> dict:
+                    await submit(nodes, name, [query_id])
+                    return (await answers(nodes, name, [query_id]))[0]
+
+                async def on_this_side(number: int) -> dict:
+                    await nodes.until_members("a", {"b": "alive", "c": "alive", "d": "dead"})
+                    return await ask("a", f"apart-{number}")
+
+                answer = await eventually(on_this_side, lambda answer: not answer["degraded"])
+                assert set(answer["layers"][0]["asked"]) == {"a", "b", "c"}
                 await nodes.until_members("d", dict.fromkeys("abc", "dead"))
-                for name in ("a", "d"):
-                    await submit(nodes, name, ["apart"])
-                (on_this_side,) = await answers(nodes, "a", ["apart"])
-                assert set(on_this_side["layers"][0]["asked"]) == {"a", "b", "c"}
-                assert not on_this_side["degraded"]
-                (alone,) = await answers(nodes, "d", ["apart"])
+                alone = await ask("d", "apart")
                 assert alone["notes"][0] == "layer 1: 0 of 2 neighbours could be asked"
                 assert alone["degraded"]
                 proxies.cut_off(None)
-                await nodes.until_all_know_each_other()
-                await submit(nodes, "d", ["together"])
-                (together,) = await answers(nodes, "d", ["together"])
-                assert not together["degraded"]
+
+                async def together(number: int) -> dict:
+                    await nodes.until_all_know_each_other()
+                    return await ask("d", f"together-{number}")
+
+                await eventually(together, lambda answer: not answer["degraded"])
 
             run(apart)
 
 
 def test_a_full_node_refuses_says_when_to_come_back_and_keeps_what_it_took(tmp_path):
     limits = {"open_queries": 3, "peer_jobs": 0}
-    with network(tmp_path, 2, seconds=0.3, moa={"M": 1, "k": 1}, limits=limits, timeouts={"response": 2.0}) as nodes:
+    with network(tmp_path, 2, seconds=0.3, moa={"M": 1, "k": 1}, limits=limits, timeouts={"response": 4.0}) as nodes:
 
         async def flood() -> None:
             async with nodes.client("a") as client:
                 sent = await asyncio.gather(*(client.submit("p", f"f{i}") for i in range(12)), return_exceptions=True)
                 taken = [each["id"] for each in sent if isinstance(each, dict)]
                 refused = [each for each in sent if isinstance(each, RefusedQuery)]
-                assert (len(taken), len(refused)) == (3, 9)
+                assert len(taken) + len(refused) == 12
+                assert 3 <= len(taken) < 12  # those who come late may find that the first are done
                 assert {each.status for each in refused} == {429}
                 assert all(1 <= each.retry_after <= 60 for each in refused)
                 found = await answers(nodes, "a", taken)
                 assert {answer["layers"][0]["replaced"][0]["reason"] for answer in found} == {"its queue is full"}
                 status = await client.status()
-                assert status["queries"]["refused"] == 9
+                assert status["queries"]["refused"] == len(refused)
                 assert status["queue"]["held_bytes"] == 0
                 assert (await client.submit("p", "room-again"))["state"] in {"accepted", "running"}
 

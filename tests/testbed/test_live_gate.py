@@ -5,27 +5,36 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from contextlib import suppress
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
 from dmoa_calibration.testbed.asking import INFER_PATH
 from dmoa_calibration.testbed.client import NodeClient, RefusedQuery
 from dmoa_calibration.testbed.process import run_node
 from dmoa_calibration.testbed.protocol.authentication import Signer
-from dmoa_calibration.testbed.protocol.messages import InferenceRequest
-from dmoa_calibration.testbed.protocol.peers import Peers
+from dmoa_calibration.testbed.protocol.gossip import GOSSIP_PATH
+from dmoa_calibration.testbed.protocol.messages import GossipMessage, InferenceRequest
+from dmoa_calibration.testbed.protocol.peers import PeerError, Peers
 from dmoa_calibration.testbed.protocol.secret_values import Secret
 from dmoa_calibration.testbed.scenario_nodes import free_ports
 from tests.testbed.fuzz import Fuzzer, fuzz, request, send
-from tests.testbed.network_of_nodes import KEY, TOKEN, config, network, run, until
+from tests.testbed.network_of_nodes import KEY, PATIENCE, TOKEN, Network, answered, config, network, run, until
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
-    with network(
-        tmp_path_factory.mktemp("gate"), 1, moa={"M": 0, "k": 0}, limits={"read_seconds": 0.5, "idle_seconds": 1.0}
-    ) as nodes:
+    with network(tmp_path_factory.mktemp("gate"), 1, moa={"M": 0, "k": 0}) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    """A node that waits for nobody; for bare sockets, whose requests come in one piece or not at all."""
+    limits = {"read_seconds": 0.5, "idle_seconds": 1.0}
+    with network(tmp_path_factory.mktemp("impatient"), 1, moa={"M": 0, "k": 0}, limits=limits) as nodes:
         yield nodes
 
 
@@ -33,22 +42,26 @@ def port_of(live) -> int:
     return urlsplit(live["a"].url).port
 
 
-def test_malformed_and_unauthenticated_requests_are_all_refused_and_nothing_is_executed(live):
-    async def attack() -> None:
-        async with live.client("a") as client:
-            before = await client.status()
-            found = await fuzz(Fuzzer(1, "a", live.key, live.token), port_of(live), 200, patience=2.0)
-            let_in = {key: count for key, count in found.items() if key[1] is not None and not 400 <= key[1] < 500}
-            assert not let_in
-            after = await client.status()
-            assert after["queries"]["accepted"] == before["queries"]["accepted"]
-            assert after["jobs"]["served"] == before["jobs"]["served"]
-            assert after["members"] == []
-            assert after["queue"]["held_bytes"] == 0
-            await client.submit("p", "still-well")
-            assert (await client.answer("still-well", wait=30))["state"] == "done"
+def test_malformed_and_unauthenticated_requests_are_all_refused_and_nothing_is_executed(tmp_path):
+    """At a node of its own, which nobody else has given anything to do."""
+    with network(tmp_path, 1, moa={"M": 0, "k": 0}, limits={"read_seconds": 0.5}) as nodes:
+        run(lambda: _attacked(nodes))
 
-    run(attack)
+
+async def _attacked(nodes: Network) -> None:
+    async with nodes.client("a") as client:
+        before = await client.status()
+        found = await fuzz(Fuzzer(1, "a", nodes.key, nodes.token), port_of(nodes), 200, patience=2.0)
+        let_in = {key: count for key, count in found.items() if key[1] is not None and not 400 <= key[1] < 500}
+        assert not let_in
+        after = await client.status()
+    assert after["queries"]["accepted"] == before["queries"]["accepted"] == 0
+    assert after["jobs"]["served"] == before["jobs"]["served"] == 0
+    assert after["members"] == []
+    assert after["queue"]["held_bytes"] == 0
+    async with nodes.client("a") as client:
+        await client.submit("p", "still-well")
+        assert (await answered(client, "still-well"))["state"] == "done"
 
 
 def test_a_message_is_accepted_once_and_its_replay_refused(live):
@@ -73,7 +86,7 @@ def test_jobs_delivered_twice_are_served_once(live):
         return sum(event["job"] == job.job for event in live["a"].events("job_ended"))
 
     async def three_times() -> None:
-        peers = Peers(Signer(Secret(live.key.encode()), "z"), delay={}, timeout=5.0, most_bytes=10_000, tls=None)
+        peers = Peers(Signer(Secret(live.key.encode()), "z"), delay={}, timeout=PATIENCE, most_bytes=10_000, tls=None)
         try:
             async with live.client("a") as client:
                 before = (await client.status())["jobs"]["duplicates"]
@@ -89,32 +102,137 @@ def test_jobs_delivered_twice_are_served_once(live):
             return inferences() > 0
 
         await until(served)
-        await asyncio.sleep(0.1)
+        async with live.client("a") as client:  # what came after them in the queue is served after them
+            await client.submit("p", "after-the-duplicates")
+            await answered(client, "after-the-duplicates")
+
+            async def told_of() -> bool:
+                return any(event["query"] == "after-the-duplicates" for event in live["a"].events("query_ended"))
+
+            await until(told_of)
         assert inferences() == 1
 
     run(three_times)
 
 
-def test_a_body_that_never_ends_is_given_up(live):
+def test_a_body_that_never_ends_is_given_up(impatient):
     message = request(
         "POST",
         "/v1/submit",
         b'{"pro',
-        {"Content-Length": "50", "Content-Type": "application/json", "Authorization": f"Bearer {live.token}"},
+        {"Content-Length": "50", "Content-Type": "application/json", "Authorization": f"Bearer {impatient.token}"},
     )
-    assert run(lambda: send(port_of(live), message, 20.0)) == 408
+    assert run(lambda: send(port_of(impatient), message, PATIENCE)) == 408
 
 
-def test_a_connection_on_which_no_request_ever_comes_is_closed(live):
+def test_a_connection_on_which_no_request_ever_comes_is_closed(impatient):
     async def idle() -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(live))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(impatient))
         writer.write(b"POST /v1/submit HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Never: end")
         try:
-            return await asyncio.wait_for(reader.read(), 20.0)
+            return await asyncio.wait_for(reader.read(), PATIENCE)
         finally:
             writer.transport.abort()
 
     assert run(idle) == b""
+
+
+def test_nothing_is_read_from_whoever_has_no_token(live):
+    """A thousand strangers with two megabytes each are two gigabytes: they are told no before they have sent any."""
+
+    async def knock(what: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(live))
+        try:
+            writer.write(what + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2000000\r\n\r\n")
+            return await asyncio.wait_for(reader.readline(), PATIENCE)
+        finally:
+            writer.transport.abort()
+
+    assert b" 401 " in run(lambda: knock(b"POST /v1/submit"))
+    for everybodys in (b"GET /", b"GET /healthz"):
+        assert b" 200 " in run(lambda what=everybodys: knock(what))
+
+
+def test_no_more_is_read_for_strangers_who_claim_a_key_than_the_node_holds(tmp_path):
+    limits = {"held_bytes": 2**21, "read_seconds": PATIENCE}
+    with network(tmp_path, 1, moa={"M": 0, "k": 0}, limits=limits) as nodes:
+
+        async def knock() -> None:
+            claimed = f"POST {INFER_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2000000\r\n\r\n".encode()
+            _, writer = await asyncio.open_connection("127.0.0.1", port_of(nodes))
+            writer.write(claimed + b"x")
+
+            async def full() -> bool:
+                return await send(port_of(nodes), claimed, 1.0) == 429
+
+            await until(full)
+            writer.transport.abort()
+            job = InferenceRequest(
+                job="z:q:0:a", query="q", stage=0, kind="first", origin="z", reply_to="http://127.0.0.1:9", k=0, prompt="why?"
+            )
+            body = job.model_dump_json().encode()
+
+            async def has_room() -> bool:
+                headers = Signer(Secret(nodes.key.encode()), "z").sign("POST", INFER_PATH, body, "a")
+                return await send(port_of(nodes), request("POST", INFER_PATH, body, headers)) == 202
+
+            await until(has_room)
+
+        run(knock)
+
+
+def test_who_only_holds_connections_open_keeps_nobody_out(tmp_path):
+    with network(tmp_path, 1, moa={"M": 0, "k": 0}, limits={"connections": 8, "idle_seconds": 600.0}) as nodes:
+
+        async def crowd() -> None:
+            held = []
+            for _ in range(50):
+                with suppress(OSError):
+                    held.append(await asyncio.open_connection("127.0.0.1", port_of(nodes)))
+            async with nodes.client("a") as client:
+
+                async def let_in() -> bool:
+                    try:
+                        return (await client.submit("p", "despite-the-crowd"))["id"] == "despite-the-crowd"
+                    except (RefusedQuery, aiohttp.ClientError):
+                        return False
+
+                await until(let_in)
+                assert (await answered(client, "despite-the-crowd"))["state"] == "done"
+
+            async def only_eight_stay() -> bool:
+                for reader, _ in held:
+                    with suppress(TimeoutError, OSError):
+                        await asyncio.wait_for(reader.read(100), 0.001)
+                return sum(not reader.at_eof() and reader.exception() is None for reader, _ in held) <= 8
+
+            await until(only_eight_stay)
+            for _, writer in held:
+                writer.transport.abort()
+
+        run(crowd)
+
+
+def test_connections_that_break_off_fill_no_log(live):
+    async def break_off() -> None:
+        head = f"POST /v1/submit HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {live.token}\r\nContent-Length: 99\r\n"
+        async with live.client("a") as client:
+            before = (await client.status())["requests_refused"]
+            for _ in range(10):
+                _, writer = await asyncio.open_connection("127.0.0.1", port_of(live))
+                writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n{")
+                await writer.drain()
+                await client.health()
+                writer.transport.abort()
+
+            async def noticed() -> bool:
+                return (await client.status())["requests_refused"] >= before + 10
+
+            await until(noticed)
+
+    said = live["a"].log.read_text()
+    run(break_off)
+    assert live["a"].log.read_text() == said
 
 
 def test_health_needs_no_token_and_says_nothing_else(live):
@@ -132,8 +250,12 @@ def test_secrets_and_prompts_are_in_no_log_and_no_event(live):
     async def ask() -> None:
         async with live.client("a") as client:
             await client.submit("the-prompt-itself", "private")
-            await client.answer("private", wait=30)
-        await asyncio.sleep(0.5)
+            await answered(client, "private")
+
+        async def told_of() -> bool:
+            return any(event.get("query") == "private" for event in live["a"].events("query_ended"))
+
+        await until(told_of)
 
     run(ask)
     folder = live["a"].config.data_dir
@@ -141,7 +263,8 @@ def test_secrets_and_prompts_are_in_no_log_and_no_event(live):
     assert '"private"' in written
     for secret in (live.key, live.token, "the-prompt-itself"):
         assert secret not in written
-    assert (folder / "journal.sqlite3").stat().st_mode & 0o077 == 0
+    for name in (".", "journal.sqlite3", "journal.sqlite3-wal", "events.jsonl"):
+        assert (folder / name).stat().st_mode & 0o077 == 0, name
 
 
 def test_without_a_token_only_this_machines_own_programs_are_served(tmp_path):
@@ -152,14 +275,19 @@ def test_without_a_token_only_this_machines_own_programs_are_served(tmp_path):
             port, body = port_of(nodes), b'{"prompt": "p"}'
             kind = {"Content-Type": "application/json"}
             assert await send(port, request("POST", "/v1/submit", body, kind)) == 202
-            assert await send(port, request("POST", "/v1/submit", body, kind | {"Host": "evil.example"})) == 403
+            for host in ("evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "[::1", "", "a b", "127.1"):
+                assert await send(port, request("POST", "/v1/submit", body, kind | {"Host": host})) == 403, host
+            assert await send(port, b"GET /v1/status HTTP/1.0\r\n\r\n") == 403
+            for header in ("Origin", "Access-Control-Request-Method"):
+                asked = request("OPTIONS", "/v1/submit", b"", {header: "http://evil.example"})
+                assert await send(port, asked) == 405
             assert await send(port, request("POST", "/v1/submit", body, {"Content-Type": "text/plain"})) == 415
             assert await send(port, request("POST", INFER_PATH, b"{}", kind)) == 403
 
         run(ask)
         process = nodes["a"].process
         process.stdin.close()  # as happens when whoever started the node ends, however it ends
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize(
@@ -211,8 +339,6 @@ def test_nodes_with_certificates_speak_tls_and_believe_no_others(tmp_path):
     other.configure_trust(disbelieved)
 
     async def ask() -> None:
-        import aiohttp
-
         async with NodeClient(nodes["a"].url, nodes.token, believed) as client:
 
             async def joined() -> bool:
@@ -220,12 +346,22 @@ def test_nodes_with_certificates_speak_tls_and_believe_no_others(tmp_path):
 
             await until(joined)
             await client.submit("p", "secure")
-            answer = await client.answer("secure", wait=30)
+            answer = await answered(client, "secure")
             assert set(answer["layers"][0]["asked"]) == {"a", "b"}
             assert not answer["degraded"]
         async with NodeClient(nodes["a"].url, nodes.token, disbelieved) as client:
             with pytest.raises(aiohttp.ClientConnectorCertificateError):
                 await client.status()
+        as_another = nodes["a"].url.replace("127.0.0.1", "localhost")  # which is not in the certificate
+        async with NodeClient(as_another, nodes.token, believed) as client:
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await client.status()
+        peers = Peers(Signer(Secret(nodes.key.encode()), "z"), delay={}, timeout=PATIENCE, most_bytes=10_000, tls=believed)
+        try:
+            with pytest.raises(PeerError, match="no certificate"):
+                await peers.post("http://127.0.0.1:9", GOSSIP_PATH, GossipMessage(sender="z", members=[]), "a")
+        finally:
+            await peers.close()
 
     nodes.until_all_know_each_other = lambda: asyncio.sleep(0)  # their clients need the authority, as below
     with nodes:

@@ -8,7 +8,7 @@ import pytest
 
 from dmoa_calibration.testbed.client import RefusedQuery
 from dmoa_calibration.testbed.wording import INSTRUCTION
-from tests.testbed.network_of_nodes import Network, network, run, until
+from tests.testbed.network_of_nodes import Network, answered, network, run, until
 
 openai = pytest.importorskip("openai")
 
@@ -24,7 +24,7 @@ def live(tmp_path_factory):
 async def ask(live: Network, name: str, prompt: str, query_id: str) -> dict:
     async with live.client(name) as client:
         await client.submit(prompt, query_id)
-        return await client.answer(query_id, wait=30)
+        return await answered(client, query_id)
 
 
 def test_two_layers_ask_the_own_device_and_two_others_each_then_aggregate_at_home(live):
@@ -76,7 +76,7 @@ def test_every_job_of_every_query_is_served_once(live):
         async with live.client("a") as client:
             await asyncio.gather(*(client.submit(f"prompt {query}", query) for query in queries))
             for query in queries:
-                assert (await client.answer(query, wait=30))["state"] == "done"
+                assert (await answered(client, query))["state"] == "done"
 
         async def all_logged() -> bool:
             return len(ended()) >= 10 * (3 * 2 + 1)
@@ -92,7 +92,7 @@ def test_the_same_prompt_under_the_same_id_is_taken_once_and_another_prompt_refu
         async with live.client("b") as client:
             before = (await client.status())["queries"]["accepted"]
             await asyncio.gather(*(client.submit("one", "same") for _ in range(5)))
-            first = await client.answer("same", wait=30)
+            first = await answered(client, "same")
             assert (await client.submit("one", "same"))["state"] == "done"
             assert await client.answer("same") == first
             assert (await client.status())["queries"]["accepted"] == before + 1
@@ -131,6 +131,9 @@ def test_openais_own_client_gets_the_answer_of_all_devices(live):
         assert len(answer.model_extra["dmoa"]["layers"]) == 3
         pieces = client.chat.completions.create(model="dmoa", messages=messages, stream=True)
         assert any(piece.choices[0].delta.content for piece in pieces)
+        again = {"Idempotency-Key": "retry of: chat 2, which is no id and longer than one may be" + "!" * 40}
+        first, second = (client.chat.completions.create(model="dmoa", messages=messages, extra_headers=again) for _ in "12")
+        assert first.id == second.id
     with (
         openai.OpenAI(base_url=live["a"].url + "/v1", api_key="not the token", max_retries=0) as stranger,
         pytest.raises(openai.AuthenticationError),
@@ -159,10 +162,12 @@ def test_events_tell_when_every_job_was_asked_for_queued_served_and_answered(liv
     answer = run(lambda: ask(live, "a", "why?", "replayed"))
     assert answer["state"] == "done"
 
-    async def written() -> None:
-        await asyncio.sleep(0.5)  # events are written a few times a second
+    async def written() -> bool:
+        """Events are written a few times a second, by each node when it comes to it."""
+        done = any(event["query"] == "replayed" for event in live["a"].events("query_ended"))
+        return done and sum(e["query"] == "replayed" for n in live.nodes.values() for e in n.events("job_ended")) >= 7
 
-    run(written)
+    run(lambda: until(written))
     at_home = [event for event in live["a"].events() if event.get("query") == "replayed"]
     everywhere = [e for node in live.nodes.values() for e in node.events("job_ended") if e["query"] == "replayed"]
     jobs = {event["job"]: event for event in everywhere}

@@ -14,6 +14,7 @@ import pytest
 from dmoa_calibration.testbed.launch import LocalNetwork
 from dmoa_calibration.testbed.scenario_nodes import free_ports, node_configs
 from dmoa_theory import System
+from tests.testbed.network_of_nodes import PATIENCE
 
 BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 MISSING = "no chromium on this machine (Debian: apt-get install chromium): the web page was not tried in a browser"
@@ -34,7 +35,7 @@ def _in_browser(folder: Path, visit: Callable[[Any, LocalNetwork], Awaitable[Non
             browser = await playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
             try:
                 page = await browser.new_page(viewport={"width": 900, "height": 1200})
-                page.set_default_timeout(30_000)
+                page.set_default_timeout(1000 * PATIENCE)
                 page.on("pageerror", lambda error: troubles.append(str(error)))
                 page.on("dialog", lambda dialog: troubles.append(dialog.message))
                 await page.goto(network.nodes[0].url)

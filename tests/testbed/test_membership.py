@@ -7,8 +7,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmoa_calibration.testbed.protocol.membership import Membership, MemberState
-from dmoa_calibration.testbed.protocol.messages import MemberRecord
+from dmoa_calibration.testbed.protocol.membership import MOST_MEMBERS, Membership, MemberState
+from dmoa_calibration.testbed.protocol.messages import LATEST, GossipMessage, MemberRecord
 
 URL = "http://127.0.0.1:1"
 
@@ -25,6 +25,7 @@ def record(name: str, incarnation: int = 1, heartbeat: int = 1, left: bool = Fal
 records = st.builds(record, st.sampled_from("bcd"), st.integers(1, 3), st.integers(0, 5), st.booleans())
 
 
+@settings(deadline=None)
 @given(st.lists(records.filter(lambda r: not r.left), min_size=1, max_size=12), st.randoms(use_true_random=False))
 def test_what_is_known_in_the_end_does_not_depend_on_the_order_in_which_it_was_heard(heard, rng):
     first, second = node("a"), node("a")
@@ -39,6 +40,7 @@ def test_what_is_known_in_the_end_does_not_depend_on_the_order_in_which_it_was_h
         assert (kept.incarnation, kept.heartbeat) == max((r.incarnation, r.heartbeat) for r in heard if r.name == name)
 
 
+@settings(deadline=None)
 @given(st.lists(records, max_size=12), records)
 def test_old_news_changes_nothing(heard, news):
     a = node("a")
@@ -124,3 +126,22 @@ def test_who_has_left_is_not_suspected_nor_asked_and_stays_so_for_those_who_hear
     stranger = node("c")
     stranger.merge(a.records(30.0), 30.0)
     assert stranger.state("b", 30.0) is None
+
+
+def test_nothing_that_is_said_of_a_node_keeps_it_from_speaking():
+    """However late the process that somebody claims to have heard of, what the node says of itself stays a valid record."""
+    a = node("a")
+    a.merge([record("a", incarnation=LATEST, heartbeat=LATEST)], 0.0)
+    a.beat()
+    assert a.own_record().incarnation == LATEST
+
+
+def test_no_flood_of_names_makes_gossip_longer_than_a_message():
+    a = node("a")
+    for first in range(0, 3 * MOST_MEMBERS, MOST_MEMBERS):
+        a.merge([record(f"n{first + i}") for i in range(MOST_MEMBERS)], 0.0)
+    a.merge([record("n0", heartbeat=2)], 1.0)
+    told = GossipMessage(sender="a", members=a.records(1.0))
+    assert len(told.members) == 1 + MOST_MEMBERS
+    assert next(each for each in told.members if each.name == "n0").heartbeat == 2
+    assert len(told.model_dump_json()) < 2**21

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
-import subprocess
-import sys
-import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2_contingency, chisquare
 
+from dmoa_calibration.testbed.asking import NeighbourDesk
 from dmoa_calibration.testbed.choice import choose_neighbours, generator_for
-from dmoa_calibration.testbed.config import ServiceConfig, read_node_config
+from dmoa_calibration.testbed.config import ServiceConfig, check_url, read_node_config
 from dmoa_calibration.testbed.engines import Generation, Task
 from dmoa_calibration.testbed.engines.paced import PacedEngine
 from dmoa_calibration.testbed.event_log import EventLog
-from dmoa_calibration.testbed.journal import Journal
 from dmoa_calibration.testbed.pace import Pace
 from dmoa_calibration.testbed.scenario_nodes import device_names, node_configs
 from dmoa_calibration.testbed.work_queue import Work, WorkQueue
 from dmoa_theory import MoA, Network, ServiceTime, System, load_scenario
 from dmoa_theory.errors import CalibrationError, InputError
 from dmoa_theory.model.selection import coin_chances, inclusion_from_coins
-from tests.testbed.network_of_nodes import run
+from tests.testbed.network_of_nodes import config, run
 
 # -- whom -------------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(0, 8), st.integers(0, 8), st.integers(0, 99), st.booleans())
 def test_neighbours_are_distinct_and_as_many_as_can_be_had(d, k, seed, weighted):
     names = [f"n{i}" for i in range(d)]
@@ -65,6 +64,23 @@ def test_pairs_are_drawn_with_the_product_of_their_weights():
     for pair, weight in (("xy", 2.0), ("xz", 5.0), ("yz", 10.0)):
         p = weight / total
         assert abs(counted[frozenset(pair)] / draws - p) <= 4 * np.sqrt(p * (1 - p) / draws)
+
+
+def test_users_choose_independently_even_where_their_queries_have_the_same_names(tmp_path):
+    """Devices whose clients number their prompts alike do not all ask the same neighbour at the same time."""
+    names = list("vwxyz")
+
+    def chosen(own: str) -> list[str]:
+        desk = NeighbourDesk.__new__(NeighbourDesk)
+        desk.own, desk._config, desk._peers = own, config(own, tmp_path), object()
+        desk._membership = SimpleNamespace(reachable=lambda: names)
+        return [desk.choose(str(i), 0, 1)[0] for i in range(2000)]
+
+    together = np.zeros((5, 5))
+    for one, other in zip(chosen("a"), chosen("b"), strict=True):
+        together[names.index(one), names.index(other)] += 1
+    assert chi2_contingency(together).pvalue > 1e-3
+    assert chisquare(together.sum(axis=0)).pvalue > 1e-3
 
 
 # -- how long ---------------------------------------------------------------------------------------------------------
@@ -133,6 +149,40 @@ def test_jobs_are_served_in_the_order_they_came_and_a_failing_one_does_not_stop_
     run(serve)
 
 
+@pytest.mark.parametrize(
+    ("made", "text", "tokens", "error"),
+    [
+        (Generation(text="a\ud800", prompt_tokens=1, output_tokens=1, engine_s=0.0), "a?", (1, 1), None),
+        (Generation(text="t", prompt_tokens=-1, output_tokens=10**12, engine_s=0.0), "t", (0, 10**9), None),
+        (CalibrationError("file \udce9\nis broken"), None, (0, 0), "file ? is broken"),
+        (CalibrationError("ü" * 400), None, (0, 0), "ü" * 150),
+    ],
+)
+def test_a_device_goes_on_whatever_its_engine_says(made, text, tokens, error):
+    """Half characters, counts below nothing, reasons without end: the answer is one that others take."""
+
+    class Odd(Failing):
+        async def run(self, task: Task) -> Generation:
+            if isinstance(made, Exception):
+                raise made
+            return made
+
+    async def serve() -> None:
+        answers = []
+        queue = WorkQueue("a", Odd(), EventLog(None, "a", 1), most_bytes=100)
+        queue.put(work(0, answers.append))
+        queue.put(work(1, answers.append))
+        serving = asyncio.create_task(queue.run())
+        while len(answers) < 2:
+            assert not serving.done()
+            await asyncio.sleep(0)
+        serving.cancel()
+        for answer in answers:
+            assert (answer.text, answer.prompt_tokens, answer.output_tokens, answer.error) == (text, *tokens, error)
+
+    run(serve)
+
+
 def test_a_paced_device_is_busy_from_one_job_to_the_next(tmp_path):
     """Time lost between two jobs that wait is far below what a job takes; none is served before the one before has ended."""
 
@@ -155,89 +205,6 @@ def test_a_paced_device_is_busy_from_one_job_to_the_next(tmp_path):
         assert after["started"] >= before["mono"]
         assert after["service_s"] >= 0.02
     assert [event["job"][-1] for event in ended] == [str(i) for i in range(10)]
-
-
-# -- what is written down ---------------------------------------------------------------------------------------------
-
-
-def test_the_journal_keeps_what_it_said_it_had_and_all_or_nothing_of_a_write(tmp_path):
-    insert = "insert into facts values (?, ?)"
-
-    async def write() -> None:
-        journal = Journal(tmp_path / "j.sqlite3")
-        await asyncio.gather(*(journal.write((insert, (f"n{i}", str(i)))) for i in range(100)))
-        journal.note((insert, ("noted", "1")))
-        assert await journal.read("select count(*) from facts where name like 'n%'") == [(101,)]
-        with pytest.raises(sqlite3.IntegrityError):
-            await journal.write((insert, ("new", "1")), (insert, ("n1", "again")))
-        assert journal.failure is not None
-        await journal.write((insert, ("later", "1")))
-        assert journal.failure is None
-        assert await journal.read("select name from facts where name in ('new', 'later')") == [("later",)]
-        journal.close()
-
-    run(write)
-
-
-def test_a_journal_has_one_owner(tmp_path):
-    async def twice() -> None:
-        first = Journal(tmp_path / "j.sqlite3")
-        with pytest.raises(InputError, match="a place for a journal that no other process uses"):
-            Journal(tmp_path / "j.sqlite3")
-        first.close()
-
-    run(twice)
-
-
-_WRITER = """
-import asyncio, sys
-from pathlib import Path
-from dmoa_calibration.testbed.journal import Journal
-
-async def write():
-    journal = Journal(Path(sys.argv[1]))
-    for i in range(10**6):
-        await journal.write(("insert into facts values (?, '')", (f"n{i:07}",)))
-        print(i, flush=True)
-
-asyncio.run(write())
-"""
-
-
-def test_what_was_acknowledged_survives_a_kill(tmp_path):
-    path = tmp_path / "j.sqlite3"
-    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE, text=True)
-    assert writer.stdout is not None
-    said = [writer.stdout.readline() for _ in range(40)]
-    writer.kill()
-    said += writer.stdout.readlines()
-    writer.wait()
-    writer.stdout.close()
-    last = max(int(line) for line in said if line.endswith("\n"))
-
-    async def read() -> list:
-        journal = Journal(path)
-        rows = await journal.read("select name from facts where name like 'n%' order by name")
-        journal.close()
-        return rows
-
-    names = [name for (name,) in run(read)]
-    assert len(names) in {last + 1, last + 2}  # the one under way may be there or not
-    assert names == [f"n{i:07}" for i in range(len(names))]
-
-
-def test_events_carry_one_clock_and_a_process_that_follows_begins_a_new_line(tmp_path):
-    path = tmp_path / "events.jsonl"
-    path.write_text('{"event": "half')
-    log = EventLog(path, "a", 7)
-    before = time.monotonic()
-    log.add("first")
-    log.add("then", at=before, much=1)
-    log.close()
-    half, first, then = path.read_text().splitlines()
-    assert half == '{"event": "half'
-    assert json.loads(first)["mono"] >= json.loads(then)["mono"] == before
-    assert json.loads(then) == json.loads(then) | {"event": "then", "node": "a", "boot": 7, "much": 1}
 
 
 # -- from files --------------------------------------------------------------------------------------------------
@@ -283,3 +250,29 @@ def test_names_that_cannot_stand_in_addresses_are_made_safe_and_stay_different()
     network = Network.from_adjacency(np.ones((3, 3)) - np.eye(3), names=("Büro 1", "Büro/1", "ok"))
     system = System(network=network, arrival_rate=1.0, service=ServiceTime.exponential(0.1), moa=MoA(1, 1))
     assert device_names(system) == ["B-ro-1", "B-ro-1-1", "ok"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ev\nil",
+        "http://ev il",
+        "http://a\x00",
+        "http://é",
+        "http://a\u2028b",
+        "http://127.0.0.1:1/\n",
+        "http://a:b@c",
+        "x",
+    ],
+)
+def test_an_address_of_a_node_is_one_line_of_plain_characters(url):
+    """It is written into logs, and comes from others."""
+    with pytest.raises(ValueError, match="an address such as"):
+        check_url(url)
+    assert check_url("http://[fe80::1]:8400/") == "http://[fe80::1]:8400"
+
+
+@pytest.mark.parametrize("name", [".", "..", ".hidden", "a/b", "a\nb", "", "x" * 65])
+def test_no_name_leads_out_of_its_folder(tmp_path, name):
+    with pytest.raises(ValueError, match="name"):
+        config(name, tmp_path)

@@ -12,6 +12,7 @@ from dmoa_theory.live.figures import figures, figures_with_intervals, fitting_ba
 from dmoa_theory.live.growth import growth_rates
 from dmoa_theory.live.measured_system import measured_rates, measured_system
 from dmoa_theory.live.observed import observe, observe_trajectory
+from dmoa_theory.live.replayed import replay_run
 from dmoa_theory.simulation.kernel.recorded_run import record_run
 from dmoa_theory.stability.growth.overload import overload
 from tests.testbed.run_simulated import desks, record_of, simulated_record
@@ -109,3 +110,14 @@ def test_queues_beyond_the_edge_grow_as_the_fluid_limit_has_it() -> None:
     record = record_of(system, run)
     came = measured_system(system, record).with_rates(measured_rates(record))
     assert growth_rates(observe_trajectory(run)).sum() == pytest.approx(overload(came).growth_rate.sum(), rel=0.1)
+
+
+def test_a_replay_of_a_simulated_run_is_that_run_in_any_window() -> None:
+    """Nothing lies between its devices, so that window by window the latencies are the same."""
+    system = desks(0.6)
+    record = simulated_record(system, 200, seed=5)
+    seen = observe(record)
+    again = replay_run(record, system)
+    assert again.rows.tolist() == list(range(200))
+    for window in (seen.window(0, 0), seen.window(30, 0), seen.window(30, 50)):
+        np.testing.assert_allclose(again.within(window), seen.latency[window.first : window.last], rtol=1e-9)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dmoa_calibration.testbed.protocol.messages import InferenceResponse
 from dmoa_calibration.testbed.stage_run import Delivered, StageOutcome, StageRun
-from tests.testbed.network_of_nodes import run
+from tests.testbed.virtual_time import run_at_once
 
 
 def response(device: str, text: str | None = "t") -> InferenceResponse:
@@ -91,7 +91,7 @@ def outcome(played: Played, devices: str, **changes) -> StageOutcome:
     async def within() -> StageOutcome:
         return await stage_of(played, devices, **changes).run()
 
-    return run(within)
+    return run_at_once(within)
 
 
 def devices_of(found: StageOutcome) -> list[str]:
@@ -141,7 +141,7 @@ def test_a_full_neighbour_is_asked_again_until_it_has_room():
         asyncio.get_running_loop().call_later(0.05, played.parts.__setitem__, "b", "answer")
         return await stage.run()
 
-    found = run(within)
+    found = run_at_once(within)
     assert devices_of(found) == ["me", "b"]
     assert played.asked["b"] >= 2
     assert found.replaced == []
@@ -161,7 +161,7 @@ def test_an_answer_of_the_one_that_was_replaced_counts_if_it_is_there_first():
         asyncio.get_running_loop().call_later(0.3, stage.receive, response("b", "late, but first"))
         return await stage.run()
 
-    found = run(within)
+    found = run_at_once(within)
     assert [each.text for each in found.responses] == ["t", "late, but first"]
     assert found.missing == 0
 
@@ -177,7 +177,7 @@ def test_answers_too_late_twice_or_from_strangers_are_not_used():
         assert found.missing == 0
         assert not stage.receive(response("c"))
 
-    run(within)
+    run_at_once(within)
 
 
 def test_what_was_answered_before_a_restart_is_not_asked_for_again():

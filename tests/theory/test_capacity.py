@@ -392,7 +392,7 @@ def test_users_who_do_not_grow_and_overload_a_device() -> None:
     assert "the users who do not grow overload a device by themselves" in document["reasons"][0]
     alone = 1 / brute_force_load(system, np.array([1.0, 0.0, 0.1, 0.1]))
     assert f"loads device-0 to {100 / alone:.1f} %" in document["reasons"][0]
-    assert "capacity none" in str(found.table())
+    assert "capacity, in the scale of those who grow: none" in str(found.table())
 
 
 @pytest.mark.parametrize(("degree", "k"), [(3, 2), (7, 3), (6, 1), (11, 7)])
@@ -441,7 +441,7 @@ def test_bad_questions_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="direction"):
             capacity(system, direction=direction)
     loner = System.from_arrays([[0, 1, 0], [1, 0, 0], [1, 0, 0]], [0.1, 0.1, 0.0], 1.0, M=1, k=[1, 1, 2])
-    with pytest.raises(InputError, match=r"direction\[2\] = 0\.1: 0: it has fewer neighbours than its k"):
+    with pytest.raises(InputError, match=r"direction\[2\] = 0\.1: 0 for device-2, which has fewer neighbours than its k"):
         capacity(loner, direction=[0.1, 0, 0.1])
     with pytest.raises(InputError, match="a place where a file can be written"):
         capacity(system).save(tmp_path)

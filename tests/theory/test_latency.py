@@ -144,6 +144,15 @@ def test_latency_rises_with_load_and_without_bound(scv: float) -> None:
     assert nearer / near == pytest.approx(1e3, rel=1e-2)
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_devices_of_speeds_far_apart_have_a_latency(k: int) -> None:
+    """Six orders of magnitude: nothing that rounding makes negative is raised to a power; slower than the slowest inference."""
+    system = System.from_arrays(np.ones((4, 4)) - np.eye(4), 1e-5, [1e-3, 20.0, 20.0, 2000.0], M=1, k=k)
+    found = figures(latency(system))
+    assert np.isfinite(found).all()
+    assert found[0] > 2000 * k / 3
+
+
 def test_latency_rises_with_layers_and_neighbours() -> None:
     """At equal rates more layers and more neighbours take longer, and a smaller quorum takes less."""
     system = System.from_arrays(np.ones((5, 5)) - np.eye(5), 0.03, 1.0, M=1, k=1)

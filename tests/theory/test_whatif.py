@@ -125,7 +125,7 @@ def test_links_are_lost_one_way_or_both() -> None:
     assert both.after is not None
     assert one.after is not None
     assert (both.after.network.n_links, one.after.network.n_links) == (4, 5)
-    assert (both.label, one.label) == ("device-0-device-1", "device-0->device-1")
+    assert (both.label, one.label) == ("device-0 - device-1", "device-0->device-1")
     # user 0 asks device 2 alone now
     assert stability_region(one.after).utilisation == pytest.approx(np.array([3, 2.5, 3.5]) * 0.04)
     assert lose(system, links=[(0, 1)]).lost_links.tolist() == [0]
@@ -136,8 +136,12 @@ def test_links_are_lost_one_way_or_both() -> None:
 def test_names_with_dashes() -> None:
     network = Network.from_links(4, [0, 1, 2], [1, 2, 0], names=("a", "a-b", "b", "b-b"))
     assert find_links(network, "a->a-b") == [0]
-    with pytest.raises(InputError, match="read in several ways"):
-        find_links(network, "a-b-b")
+    # "a" to "b-b" is no link, "a-b" to "b" is one
+    assert find_links(network, "a-b-b") == find_links(network, "a-b - b") == [1]
+    both = Network.from_links(4, [0, 1, 3], [3, 2, 1], names=("a", "a-b", "b", "b-b"))
+    with pytest.raises(InputError, match=r'one link: these names can be read as "a - b-b" or "a-b - b"$'):
+        find_links(both, "a-b-b")
+    assert (find_links(both, "a - b-b"), find_links(both, "a-b - b")) == ([0], [1])
     with pytest.raises(InputError, match="neither b nor b-b may ask the other"):
         find_links(network, "2-3")
 
@@ -169,7 +173,7 @@ def test_the_hub_of_a_star() -> None:
     assert found.load[1:6] == pytest.approx([2 * leaf + 4 * leaf] * 5)
     assert found.load[6:] == pytest.approx([2 * leaf + 4 * leaf] * 5)
     assert found.short.tolist() == [5, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
-    assert found.label[6] == "device-0-device-1"
+    assert found.label[6] == "device-0 - device-1"
     assert found.secure_scale == pytest.approx(1 / (7 * leaf))
 
 

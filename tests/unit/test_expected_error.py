@@ -215,3 +215,16 @@ def test_a_helper_without_links_is_no_obstacle() -> None:
         moa=MoA(2, 1),
     )
     assert likeness(system, work_moments(system)).reach == pytest.approx(0.5)
+
+
+def test_it_shows_itself_a_figure_a_line() -> None:
+    errors = latency(System.from_arrays([[0, 1, 1], [1, 0, 1], [1, 1, 0]], 0.005, 20.0, M=1, k=1)).expected_error
+    first, *lines = repr(errors).splitlines()
+    assert first == f"expected errors, compared with {errors.basis}"
+    assert [line.partition(":")[0] for line in lines] == [f"  {name}" for name in QUANTITIES]
+    assert errors.mean is not None
+    assert (
+        lines[0]
+        == f"  mean: {show_error(errors.mean.typical)} (95 % of comparable systems within {show_error(errors.mean.within)})"
+    )
+    assert "not measured" in repr(replace(errors, p99=None))

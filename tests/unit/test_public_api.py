@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import doctest
 import inspect
 import pkgutil
 import re
@@ -99,6 +102,32 @@ def test_every_parameter_of_what_is_exported_is_documented(name: str) -> None:
     else:
         wanted = {parameter for parameter in inspect.signature(value).parameters if not parameter.startswith("_")}
     assert wanted <= _documented(value.__doc__), wanted - _documented(value.__doc__)
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_examples_of_what_is_exported_run_when_copied(name: str) -> None:
+    """The doctests run inside their module, whose names they see: whoever copies an example has only what it imports."""
+    value = getattr(dmoa_theory, name)
+    texts = [value.__doc__, *(function.__doc__ for _, function in (_public_methods(value) if inspect.isclass(value) else ()))]
+    for text in texts:
+        examples = doctest.DocTestParser().get_examples(text or "")
+        missing = _undefined("".join(example.source for example in examples))
+        assert not missing, (name, missing)
+
+
+def _undefined(source: str) -> set[str]:
+    """Names that a piece of code uses and neither imports nor sets."""
+    nodes = list(ast.walk(ast.parse(source)))
+    imports = (alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names)
+    known = {(alias.asname or alias.name).partition(".")[0] for alias in imports}
+    known |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    known |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in names} - known - set(dir(builtins))
+
+
+def test_the_reader_of_examples_reads() -> None:
+    assert _undefined("import numpy as np\nfrom a import b as c\nx = [np.sin(y) for y in c]\nprint(lambda z: z + b)") == {"b"}
 
 
 def test_the_reader_of_docstrings_reads() -> None:

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {})
-    assert "all prompts" in capsys.readouterr().out
+def test_the_python_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for code, said in zip(re.findall(r"```python\n(.*?)```", README, re.DOTALL), ("all prompts", "M=2, k=3"), strict=True):
+        exec(compile(code, "README.md", "exec"), {})
+        assert said in capsys.readouterr().out
 
 
 def test_the_table_lists_every_verb() -> None:

@@ -152,3 +152,4 @@ def test_tables_are_aligned() -> None:
     table = Table("caption", ("device", "load"), (("a", "9.5 %"), ("much longer", "10.5 %")))
     assert str(table) == "caption\ndevice         load\na             9.5 %\nmuch longer  10.5 %"
     assert table.to_html().count("<td>") == 4
+    assert table._repr_html_() == table.to_html()

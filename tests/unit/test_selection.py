@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.selection import coin_chances, inclusion_from_coins, weights_from_inclusion
+from dmoa_theory.model import selection
+from dmoa_theory.model.moa import MoA
+from dmoa_theory.model.selection import coin_chances, inclusion_from_coins, inclusion_of_users, weights_from_inclusion
 
 
 def _reproduced(weights: np.ndarray, k: int) -> np.ndarray:
@@ -52,3 +54,37 @@ def test_random_probabilities_are_met(seed: int) -> None:
 def test_what_is_no_selection(inclusion: list[float], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         weights_from_inclusion(np.array(inclusion), field="selection")
+
+
+@pytest.mark.parametrize("at_once", [1, 4_000_000])
+def test_many_users_together_are_each_one_alone(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Reckoned together or in small portions, every link gets the very number that its user gets alone."""
+    monkeypatch.setattr(selection, "_CELLS", at_once)
+    rng = np.random.default_rng(3)
+    degree = rng.integers(0, 7, 40)
+    indptr = np.concatenate(([0], np.cumsum(degree)))
+    weights = rng.choice([0.3, 1.0, 4.0, np.inf, 1e-3], indptr[-1], p=[0.3, 0.3, 0.2, 0.1, 0.1])
+    k = np.minimum(degree, np.add.reduceat(np.append(np.isinf(weights), 0), indptr[:-1]) * (degree > 0) + 1)
+    users = np.flatnonzero((k > 0) & (np.arange(40) % 5 > 0))
+    found = inclusion_of_users(indptr, weights, k, users)
+    alone = np.zeros(weights.size)
+    for u in users.tolist():
+        row = slice(indptr[u], indptr[u + 1])
+        alone[row] = inclusion_from_coins(coin_chances(weights[row], int(k[u])), int(k[u]))
+        assert found[row].sum() == pytest.approx(k[u])
+    np.testing.assert_array_equal(found, alone)
+    assert not inclusion_of_users(indptr, weights, k, users[:0]).any()
+
+
+@pytest.mark.parametrize(
+    ("moa", "label"),
+    [
+        (MoA(1, 2), "M=1, k=2"),
+        (MoA([1, 1, 1], 2), "M=1, k=2"),
+        (MoA([1, 1], [2, 2], quorum=2), "M=1, k=2, quorum=2"),
+        (MoA([1, 2, 1], 1), "M and k by user"),
+    ],
+)
+def test_configurations_say_what_they_are(moa: MoA, label: str) -> None:
+    assert moa.label == label
+    assert label in repr(moa)

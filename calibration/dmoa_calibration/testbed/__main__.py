@@ -7,11 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from dmoa_calibration.testbed.process import run_node
+from dmoa_theory.interrupted import INTERRUPTED, leave_when_interrupted
 
 
 def main() -> int:
-    """Run the node of a configuration file."""
+    """Run the node of a configuration file; until it heeds signals itself, SIGINT ends it at once."""
+    leave_when_interrupted()
+    from dmoa_calibration.testbed.process import run_node
+
     parser = argparse.ArgumentParser(prog="python -m dmoa_calibration.testbed", description="Run one node of a live network.")
     parser.add_argument("config", type=Path, help="JSON or TOML file with the node's configuration")
     parser.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
@@ -20,7 +23,10 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # all that matters is written; a model in the middle of an answer is not waited for

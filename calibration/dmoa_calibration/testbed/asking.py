@@ -66,7 +66,7 @@ class NeighbourDesk:
         weights = self._config.neighbours
         there = self._membership.reachable()
         candidates = [name for name in there if name not in without and (weights is None or name in weights)]
-        return choose_neighbours(candidates, weights, k, generator_for(self._config.seed, "neighbours", *about))
+        return choose_neighbours(candidates, weights, k, generator_for(self._config.seed, "neighbours", self.own, *about))
 
     # -- asking -----------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ from dmoa_theory.model.service import Law
 __all__ = [
     "BackendConfig",
     "Limits",
+    "MessageBytes",
     "MoaConfig",
     "Name",
     "NodeConfig",
@@ -29,12 +31,13 @@ __all__ = [
     "read_node_config",
 ]
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 AboveZero = Annotated[float, Field(gt=0, le=1e9)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Three = Annotated[list[float], Field(min_length=3, max_length=3)]
 
+_HOST = re.compile(r"[A-Za-z0-9._:%-]+")
 _MESSAGE_OVERHEAD = 4096  # bytes of a peer's message beside its text
 
 
@@ -73,6 +76,13 @@ class ServiceConfig(_Section):
         if self.samples and not all(0 < value <= 1e9 for value in self.samples):
             raise ValueError("samples are seconds above 0")
         return self
+
+
+class MessageBytes(_Section):
+    """Bytes of a prompt of each stage that the own user sends to neighbours, and of a response of this device."""
+
+    prompt: Annotated[list[Annotated[float, Field(ge=0, le=1e15)]], Field(min_length=3, max_length=3)]
+    response: Annotated[float, Field(ge=0, le=1e15)]
 
 
 class BackendConfig(_Section):
@@ -118,7 +128,11 @@ class TlsConfig(_Section):
 
 
 class Limits(_Section):
-    """What a node holds at most; beyond, it refuses with 429 and says when to come back."""
+    """What a node holds at most; beyond, it refuses with 429 and says when to come back.
+
+    Of more ``connections`` the oldest idle ones are closed; beyond ``event_bytes`` the file of events is begun anew, and
+    the one before kept.
+    """
 
     open_queries: Annotated[int, Field(ge=1)] = 1000
     peer_jobs: Count = 4000
@@ -129,6 +143,8 @@ class Limits(_Section):
     read_seconds: AboveZero = 10.0
     idle_seconds: AboveZero = 60.0
     kept_answers: Annotated[int, Field(ge=1)] = 10_000
+    connections: Annotated[int, Field(ge=8)] = 1000
+    event_bytes: Annotated[int, Field(ge=1024)] = 2**30
 
 
 class Timeouts(_Section):
@@ -171,6 +187,8 @@ class NodeConfig(_Section):
     moa: MoaConfig
     neighbours: dict[Name, Annotated[float, Field(ge=0)]] | None = None
     link_delay: dict[Name, Seconds] = {}
+    link_rate: Annotated[float, Field(gt=0, le=1e15)] | None = None
+    message_bytes: MessageBytes | None = None
     mode: Literal["paced", "padded", "real"]
     service: dict[Annotated[str, StringConstraints(pattern=r"^\d{1,4}$")], ServiceConfig] | None = None
     backend: BackendConfig | None = None
@@ -191,6 +209,8 @@ class NodeConfig(_Section):
             raise ValueError(f"service is needed in mode {self.mode}: the times to keep")
         if (self.backend is None) != (self.mode == "paced"):
             raise ValueError("backend is needed in modes padded and real, and has no place in mode paced")
+        if self.message_bytes is not None and (self.link_rate is None or self.mode == "real"):
+            raise ValueError("message_bytes belongs to a link_rate, in modes paced and padded; real texts have their own")
         for url in (*self.seeds, *([self.advertise] if self.advertise else [])):
             check_url(url)
         answers = self.moa.k + 1 if self.moa.M else 0
@@ -223,7 +243,8 @@ def check_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+        wrong = parts.scheme not in ("http", "https") or parts.port == 0
+        wrong = wrong or not url.isprintable() or not _HOST.fullmatch(parts.hostname or "")
     except ValueError:
         wrong = True
     if wrong or parts.path.rstrip("/") or parts.query or parts.fragment or parts.username is not None or len(url) > 300:

@@ -29,6 +29,8 @@ _HEAD_START = 0.2
 #: Seconds that a request for results is held by the node.
 _POLL = 20.0
 _LOOK = 0.05
+#: Seconds that all nodes have to say what they answered before the run was stopped.
+_LAST_WORDS = 2.0
 #: Tries of a prompt whose device does not answer the door, and seconds between them.
 _TRIES, _PAUSE = 3, 0.25
 #: Statuses of a node that has no room, or none any more.
@@ -146,7 +148,8 @@ async def drive(
     """
     driven = Driven(plan=plan)
     driven.zero = time.monotonic() + _HEAD_START
-    collectors = [asyncio.ensure_future(_collect(node, driven, texts)) for node in network.nodes]
+    after = [0] * len(network.nodes)
+    collectors = [asyncio.ensure_future(_collect(network.nodes[d], driven, texts, after, d)) for d in range(len(after))]
     collectors.append(asyncio.ensure_future(_watch(network, driven, watch, every)))
     senders: set[asyncio.Task[None]] = set()
     try:
@@ -157,6 +160,8 @@ async def drive(
         for task in (*collectors, *senders):
             task.cancel()
         await asyncio.gather(*collectors, *senders, return_exceptions=True)
+    if driven.stopped:
+        await _collect_last(network, driven, texts, after)
     return driven
 
 
@@ -193,19 +198,40 @@ async def _send(network: LocalNetwork, driven: Driven, place: int, user: int, pr
         driven.outcome[place] = UNSENT
 
 
-async def _collect(node: NodeProcess, driven: Driven, texts: bool) -> None:
+async def _collect(
+    node: NodeProcess, driven: Driven, texts: bool, after: list[int], place: int, *, wait: float = _POLL, once: bool = False
+) -> None:
     """Ask a node for what it has answered, again and again; the times are those at which the answer is here."""
-    after = 0
     while True:
         try:
-            found = await node.client.results(after, _POLL, texts=texts)
+            found = await node.client.results(after[place], wait, texts=texts)
         except (*_TROUBLE, RefusedQuery):
+            if once:
+                return
             await asyncio.sleep(_PAUSE)
             continue
         now = driven.now()
-        after = found["last"]
+        after[place] = found["last"]
         for answer in found["results"]:
             _note(driven, answer, now, texts)
+        if once:
+            return
+
+
+async def _collect_last(network: LocalNetwork, driven: Driven, texts: bool, after: list[int]) -> None:
+    """What nodes have answered and nobody has asked for yet, when the run is stopped; a silent node is not waited for."""
+    asked = [
+        asyncio.ensure_future(_collect(node, driven, texts, after, place, wait=0.0, once=True))
+        for place, node in enumerate(network.nodes)
+        if node.running
+    ]
+    try:
+        if asked:
+            await asyncio.wait(asked, timeout=_LAST_WORDS)
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
 
 
 def _note(driven: Driven, answer: dict[str, Any], now: float, texts: bool) -> None:

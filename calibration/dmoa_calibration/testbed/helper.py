@@ -7,10 +7,13 @@ once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+
+from pydantic import ValidationError
 
 from dmoa_calibration.testbed.config import NodeConfig
 from dmoa_calibration.testbed.event_log import EventLog
@@ -20,12 +23,18 @@ from dmoa_calibration.testbed.protocol.messages import InferenceRequest, Inferen
 from dmoa_calibration.testbed.protocol.peers import PeerError, Peers
 from dmoa_calibration.testbed.work_queue import Work, WorkQueue
 
-__all__ = ["RESPONSE_PATH", "Helper"]
+__all__ = ["RESPONSE_PATH", "Helper", "OtherJobError"]
+
+_log = logging.getLogger("dmoa.testbed")
 
 RESPONSE_PATH = "/peer/v1/response"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between two tries
 _PRUNE_EVERY = 200
 _QUEUED, _DONE, _DELIVERED = "queued", "done", "delivered"
+
+
+class OtherJobError(Exception):
+    """A job of this name but with another prompt is still here."""
 
 
 class Helper:
@@ -57,17 +66,24 @@ class Helper:
         """Take over what the process before left unserved or undelivered."""
         delivered = self._journal.read_now("select job from jobs where state = ? order by number", (_DELIVERED,))
         self._states.update((job, _DELIVERED) for (job,) in delivered)
+        self._delivered = len(delivered)
         rows = self._journal.read_now(
             "select job, state, request, response from jobs where state <> 'delivered' order by number"
         )
         for job, state, asked, answered in rows:
+            try:
+                request = InferenceRequest.model_validate_json(asked)
+                response = None if state == _QUEUED else InferenceResponse.model_validate_json(answered)
+            except ValidationError:  # its origin asks again, for this is another process than the one that took it on
+                _log.warning("a job in the journal cannot be read, and is left out")
+                self._journal.note(("delete from jobs where job = ?", (job,)))
+                continue
             self._states[job] = state
-            request = InferenceRequest.model_validate_json(asked)
             self.open += 1
-            if state == _QUEUED:
+            if response is None:
                 self._enqueue(request)
             else:
-                self._send(request, InferenceResponse.model_validate_json(answered))
+                self._send(request, response)
 
     async def take(self, request: InferenceRequest, check_room: Callable[[], None]) -> bool:
         """Take on a job; comes back when it is on disk. False if it was taken on before.
@@ -76,22 +92,18 @@ class Helper:
 
         Raises
         ------
+        OtherJobError
+            When one of this name with another prompt is not done with.
         sqlite3.Error
             When it cannot be written down; it may still be served.
         """
         job = request.job
-        state = self._states.get(job)
-        if state is not None:
-            self.duplicates += 1
-            if job in self._accepting:
-                await asyncio.shield(self._accepting[job])
-            elif state == _DELIVERED:
-                await self._send_again(request)
+        if job in self._states and await self._is_known(request):
             return False
         check_room()
         self._states[job] = _QUEUED
-        stored = request.model_dump_json()
-        written = self._accepting[job] = self._journal.write(("insert into jobs (job, request) values (?, ?)", (job, stored)))
+        row = job, request.model_dump_json()
+        written = self._accepting[job] = self._journal.write(("insert or replace into jobs (job, request) values (?, ?)", row))
         self.open += 1
         self.taken += 1
         self._enqueue(request)  # at once: only the acknowledgement has to wait for the disk
@@ -99,6 +111,25 @@ class Helper:
             await asyncio.shield(written)
         finally:
             self._accepting.pop(job, None)
+        return True
+
+    async def _is_known(self, request: InferenceRequest) -> bool:
+        """Whether the same was taken on before; then what its origin waits for comes again.
+
+        An origin that has lost its memory gives names of old to new prompts: those are new jobs.
+        """
+        job = request.job
+        if job in self._accepting:
+            await asyncio.shield(self._accepting[job])
+        rows = await self._journal.read("select request from jobs where job = ?", (job,))
+        if rows and _asked(rows[0][0]) != _asked(request):
+            if self._states.get(job) in (_QUEUED, _DONE):
+                raise OtherJobError
+            self._states.pop(job, None)
+            return False
+        self.duplicates += 1
+        if self._states.get(job) == _DELIVERED:
+            await self._send_again(request)
         return True
 
     def _enqueue(self, request: InferenceRequest) -> None:
@@ -183,3 +214,13 @@ class Helper:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _asked(request: InferenceRequest | str) -> tuple[object, ...] | None:
+    """What a job asks for, whoever waits for it where; None of what cannot be read."""
+    if isinstance(request, str):
+        try:
+            request = InferenceRequest.model_validate_json(request)
+        except ValidationError:
+            return None
+    return request.kind, request.k, request.prompt

@@ -15,12 +15,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from dmoa_calibration.testbed.asking import NeighbourDesk
 from dmoa_calibration.testbed.config import NodeConfig
 from dmoa_calibration.testbed.event_log import EventLog
-from dmoa_calibration.testbed.journal import Journal
+from dmoa_calibration.testbed.journal import Journal, Statement
 from dmoa_calibration.testbed.protocol.messages import InferenceResponse, kind_of
 from dmoa_calibration.testbed.query import Query
 from dmoa_calibration.testbed.stage_run import StageOutcome, StageRun
@@ -29,9 +31,13 @@ from dmoa_calibration.testbed.wording import aggregation_prompt
 __all__ = ["Home", "OtherPromptError"]
 
 _log = logging.getLogger("dmoa.testbed")
-_PRUNE_EVERY = 200
 _LATENCIES = 1000
 _LONGEST_START = 3.0  # seconds that the first layer waits for the network to be heard of
+_PLACES = TypeAdapter(list[Annotated[list[str], Field(min_length=1)]])
+_ENDING = (
+    "update queries set state = ?, ended_wall = ?, answer = ?,"
+    " ended = (select coalesce(max(ended), 0) + 1 from queries where ended is not null) where id = ? and ended is null"
+)
 
 
 class OtherPromptError(Exception):
@@ -68,7 +74,6 @@ class Home:
         self.latencies: deque[float] = deque(maxlen=_LATENCIES)
         self.watchers: list[Callable[[float], None]] = []
         self.held_bytes = 0
-        self._ended = 0
         self._ended_ids: OrderedDict[str, None] = OrderedDict()
         self._news = asyncio.Event()
 
@@ -80,8 +85,8 @@ class Home:
     # -- in -----------------------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Take over what the process before left unfinished, and the count of what it ended."""
-        ((self._ended,),) = self._journal.read_now("select coalesce(max(ended), 0) from queries")
+        """Take over what the process before left unfinished, and the names of what it ended."""
+        self._forget_other_plans()
         ended = self._journal.read_now("select id from queries where ended is not null order by ended")
         self._ended_ids.update((query_id, None) for (query_id,) in ended)
         rows = self._journal.read_now(
@@ -94,13 +99,31 @@ class Home:
             self._log.add("query_resumed", query=query_id, stage=max(saved, default=0))
             self._begin(query, saved)
 
+    def _forget_other_plans(self) -> None:
+        """Where layers or neighbours are others than the process before had, its queries begin anew: stages do not fit."""
+        plan = self._config.moa.model_dump_json()
+        before = self._journal.read_now("select value from facts where name = 'moa'")
+        if before and before[0][0] != plan:
+            self._journal.note(("delete from stages", ()), ("delete from responses", ()))
+        self._journal.note(("insert or replace into facts values ('moa', ?)", (plan,)))
+
     def _saved(self, query_id: str) -> dict[int, _Saved]:
+        """Stages as far as they can be gone on from: each but the last has an answer."""
         asked = self._journal.read_now("select stage, asked from stages where query = ? order by stage", (query_id,))
-        saved = {stage: _Saved(json.loads(places)) for stage, places in asked}
         rows = self._journal.read_now("select stage, device, response from responses where query = ?", (query_id,))
-        for stage, device, response in rows:
-            if stage in saved:
-                saved[stage].responses[device] = InferenceResponse.model_validate_json(response)
+        saved: dict[int, _Saved] = {}
+        for stage, places in asked:
+            if stage != len(saved) or (stage and not saved[stage - 1].responses):
+                break
+            try:
+                saved[stage] = _Saved(_PLACES.validate_json(places))
+            except ValidationError:
+                break
+            devices = {device for place in saved[stage].places for device in place}
+            for at, device, response in rows:
+                if at == stage and device in devices:
+                    with suppress(ValidationError):  # what cannot be read is asked for again
+                        saved[stage].responses[device] = InferenceResponse.model_validate_json(response)
         return saved
 
     async def accept(self, query_id: str, prompt: str, check_room: Callable[[], None]) -> bool:
@@ -272,21 +295,18 @@ class Home:
     async def _end(self, query: Query, text: str | None, error: str | None) -> None:
         """Write the answer down, then give it."""
         wall = time.time()
-        latency = wall - query.arrived_wall if query.arrived is None else time.monotonic() - query.arrived
+        latency = max(0.0, wall - query.arrived_wall) if query.arrived is None else time.monotonic() - query.arrived
         state = "done" if error is None else "failed"
         answer = query.account(state, answer=text, error=error, ended_wall=wall, latency_s=latency)
-        self._ended += 1
-        ended, stored = self._ended, json.dumps(answer)
-        statements = [
-            (
-                "update queries set state = ?, ended = ?, ended_wall = ?, answer = ? where id = ? and ended is null",
-                (state, ended, wall, stored, query.id),
-            ),
+        statements: list[Statement] = [
+            (_ENDING, (state, wall, json.dumps(answer), query.id)),
             ("delete from stages where query = ?", (query.id,)),
             ("delete from responses where query = ?", (query.id,)),
         ]
-        if ended % _PRUNE_EVERY == 0:
-            statements.append(("delete from queries where ended <= ?", (ended - self._config.limits.kept_answers,)))
+        self._ended_ids[query.id] = None
+        while len(self._ended_ids) > self._config.limits.kept_answers:
+            old, _ = self._ended_ids.popitem(last=False)
+            statements.append(("delete from queries where id = ? and ended is not null", (old,)))
         while True:
             try:
                 await self._journal.write(*statements)
@@ -295,9 +315,6 @@ class Home:
                 await asyncio.sleep(1.0)
         self._log.add("query_ended", query=query.id, state=state, latency_s=latency, degraded=bool(query.notes))
         self._close(query)
-        self._ended_ids[query.id] = None
-        while len(self._ended_ids) > self._config.limits.kept_answers:
-            self._ended_ids.popitem(last=False)
         self.done += error is None
         self.failed += error is not None
         self.degraded += bool(query.notes)

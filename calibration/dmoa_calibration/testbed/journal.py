@@ -2,12 +2,13 @@
 
 SQLite with a write-ahead log and ``synchronous=FULL``, in a thread of its own. Writes that come while one is being brought to
 disk go together in the next one, so that many at once cost little more than one; writes that nobody waits for are held back a
-moment for the same reason, and keep their order.
+moment for the same reason, and keep their order. A write that cannot be made takes none of those beside it along.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
 import threading
@@ -71,12 +72,18 @@ class Journal:
         self._thread.start()
 
     def read_now(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Read at once, before anything is written: at the start of a node."""
+        """Read at once, before anything is written: at the start of a node.
+
+        Raises
+        ------
+        InputError
+            When the file is broken.
+        """
         found = _Read(sql, parameters, None)
         self._work.put(found)
         found.over.wait()
         if found.error is not None:
-            raise found.error
+            raise InputError("data_dir", self._path.parent, f"a folder with a journal that can be read ({found.error})")
         return found.rows
 
     async def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -140,6 +147,19 @@ class Journal:
                 return True
 
     def _commit(self, batch: list[_Write]) -> None:
+        """Bring writes to disk together; where that fails each by itself, for the others are not at fault."""
+        error = self._write_all(batch)
+        if error is not None and len(batch) > 1:
+            for write in batch:
+                self._commit([write])
+            return
+        self.failure = None if error is None else str(error)
+        for write in batch:
+            if write.reply is not None:
+                write.reply.give(None) if error is None else write.reply.fail(error)
+
+    def _write_all(self, batch: list[_Write]) -> sqlite3.Error | None:
+        """All or nothing; what went wrong, if so."""
         try:
             self._connection.execute("begin immediate")
             try:
@@ -148,32 +168,32 @@ class Journal:
                         self._connection.execute(sql, parameters)
                 self._connection.execute("commit")
             except BaseException:
-                self._connection.execute("rollback")
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    self._connection.execute("rollback")
                 raise
-        except sqlite3.Error as error:
-            self.failure = str(error)
-            for write in batch:
-                if write.reply is not None:
-                    write.reply.fail(error)
-            return
-        self.failure = None
-        for write in batch:
-            if write.reply is not None:
-                write.reply.give(None)
+        except Exception as error:
+            return _as_sqlite_error(error)
+        return None
 
     def _read(self, asked: _Read) -> None:
         try:
             asked.rows = self._connection.execute(asked.sql, asked.parameters).fetchall()
             if asked.reply is not None:
                 asked.reply.give(asked.rows)
-        except sqlite3.Error as error:
-            asked.error = error
+        except Exception as error:
+            asked.error = _as_sqlite_error(error)
             if asked.reply is not None:
-                asked.reply.fail(error)
+                asked.reply.fail(asked.error)
         asked.over.set()
 
 
+def _as_sqlite_error(error: Exception) -> sqlite3.Error:
+    """Whatever goes wrong with a statement is for its sender; the thread goes on."""
+    return error if isinstance(error, sqlite3.Error) else sqlite3.DataError(f"{type(error).__name__}: {error}")
+
+
 def _connect(path: Path) -> sqlite3.Connection:
+    _keep_from_others(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
     try:
         connection.execute("pragma locking_mode=exclusive")  # one process a journal
@@ -189,8 +209,16 @@ def _connect(path: Path) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
-    path.chmod(0o600)  # it holds prompts and answers
     return connection
+
+
+def _keep_from_others(path: Path) -> None:
+    """It holds prompts and answers, and so does the log beside it, which takes over the journal's mode when it is made."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    path.chmod(0o600)
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists():
+        log.chmod(0o600)
 
 
 class _Reply:

@@ -45,7 +45,7 @@ class NodeProcess:
     process: asyncio.subprocess.Process
     log: Path
     url: str = ""
-    client: NodeClient = field(init=False)
+    client: NodeClient = field(init=False)  # of one that is started again, its client of before: address and token are the same
 
     @property
     def pid(self) -> int:
@@ -131,16 +131,14 @@ class LocalNetwork:
                     if node.url:
                         await node.client.close()
                 if node.running:
-                    with suppress(ProcessLookupError):
-                        node.process.terminate()
+                    _signal(node, signal.SIGTERM)
             waiting = [asyncio.ensure_future(node.process.wait()) for node in self.nodes]
             if waiting:
                 await asyncio.wait(waiting, timeout=STOPPING)
         finally:
             for node in self.nodes:
                 if node.running:
-                    with suppress(ProcessLookupError):
-                        node.process.kill()
+                    _signal(node, signal.SIGKILL)
         for node in self.nodes:
             await node.process.wait()
 
@@ -153,9 +151,9 @@ class LocalNetwork:
             Number of the device.
         """
         old = self.nodes[place]
-        await old.client.close()
         config = old.config.model_copy(update={"port": int(old.url.rsplit(":", 1)[1])})
         node = await self._start(config)
+        node.url, node.client = old.url, old.client
         self.nodes[place] = node
         await self._ready(node)
         return node
@@ -185,12 +183,13 @@ class LocalNetwork:
         except TimeoutError:
             raise CalibrationError(f"node {node.config.name} was not ready within {LOADING:g} s{node.complaint()}") from None
         try:
-            node.url = json.loads(line)["url"]
+            url = json.loads(line)["url"]
         except (ValueError, KeyError, TypeError):
             with suppress(TimeoutError):
                 await asyncio.wait_for(node.process.wait(), STOPPING)
             raise CalibrationError(f"node {node.config.name} did not start{node.complaint()}") from None
-        node.client = NodeClient(node.url, token=self.token)
+        if url != node.url:
+            node.url, node.client = url, NodeClient(url, token=self.token)
 
     async def _met(self) -> None:
         """Wait until every node sees every other alive."""
@@ -247,5 +246,10 @@ def _import_path() -> dict[str, str]:
 
 def kill(node: NodeProcess) -> None:
     """End a node at once, as a power cut would."""
+    _signal(node, signal.SIGKILL)
+
+
+def _signal(node: NodeProcess, number: signal.Signals) -> None:
+    """Send a signal, not by the subprocess module: that looks first whether the process ended, and takes its exit code away."""
     with suppress(ProcessLookupError):
-        os.kill(node.pid, signal.SIGKILL)
+        os.kill(node.pid, number)

@@ -6,8 +6,8 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from dmoa_calibration.testbed.event_log import EventLog
 from dmoa_calibration.testbed.helper import Helper
 from dmoa_calibration.testbed.home import Home
 from dmoa_calibration.testbed.journal import Journal
+from dmoa_calibration.testbed.link_times import LinkTimes
 from dmoa_calibration.testbed.protocol.authentication import Gatekeeper, Signer
 from dmoa_calibration.testbed.protocol.gossip import Gossip
 from dmoa_calibration.testbed.protocol.membership import Membership
@@ -27,6 +28,7 @@ from dmoa_calibration.testbed.protocol.peers import Peers
 from dmoa_calibration.testbed.protocol.secret_values import Secret
 from dmoa_calibration.testbed.work_queue import WorkQueue
 from dmoa_theory import __version__
+from dmoa_theory.errors import InputError
 
 __all__ = ["Node", "NodeFullError"]
 
@@ -68,10 +70,16 @@ class Node:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.config, self.engine, self.url, self.token = config, engine, url, token
-        self.journal = Journal(config.data_dir / "journal.sqlite3")
-        self.incarnation = _next_incarnation(self.journal)
-        self.log = EventLog(config.data_dir / "events.jsonl" if config.events else None, config.name, self.incarnation)
         limits, timeouts = config.limits, config.timeouts
+        self.journal = Journal(config.data_dir / "journal.sqlite3")
+        try:
+            _check_owner(self.journal, config)
+            self.incarnation = _next_incarnation(self.journal)
+            events = config.data_dir / "events.jsonl" if config.events else None
+            self.log = EventLog(events, config.name, self.incarnation, most_bytes=limits.event_bytes)
+        except BaseException:
+            self.journal.close()
+            raise
         self.queue = WorkQueue(config.name, engine, self.log, most_bytes=limits.response_bytes)
         self.membership = Membership(
             config.name,
@@ -91,7 +99,12 @@ class Node:
             self.gatekeeper = Gatekeeper(key, config.name, skew=timeouts.clock_skew)
             self.signer = Signer(key, config.name)
             self.peers = Peers(
-                self.signer, delay=config.link_delay, timeout=timeouts.delivery, most_bytes=limits.body_bytes, tls=tls
+                self.signer,
+                delay=config.link_delay,
+                timeout=timeouts.delivery,
+                most_bytes=limits.body_bytes,
+                tls=tls,
+                transfer=LinkTimes(config).seconds,
             )
             self.gossip = Gossip(self.membership, self.peers, config.seeds, timeouts.gossip)
             self.helper = Helper(config, self.journal, self.log, self.queue, self.peers, self.membership)
@@ -99,6 +112,8 @@ class Node:
         self.home = Home(config, self.journal, self.log, self.desk, self.gossip.joined if self.gossip else _at_once())
         self.desk.receive_own = self.home.receive_own
         self.refused = {"query": 0, "job": 0, "request": 0}
+        self.reading_bytes = 0
+        self.served: set[object] = set()  # connections with a request that was let in
         self.complaints = Complaints()
         self.stopping = False
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -139,9 +154,12 @@ class Node:
             await self.helper.stop()
         if self.peers is not None:
             await self.peers.close()
-        self.log.close()
-        await asyncio.to_thread(self.journal.close)
-        self.engine.close()
+        try:
+            with suppress(OSError):
+                self.log.close()
+            await asyncio.to_thread(self.journal.close)
+        finally:
+            self.engine.close()
 
     async def _flush(self) -> None:
         while True:
@@ -191,6 +209,23 @@ class Node:
         """Count a request that was not let in, or not taken on."""
         self.refused[what] += 1
         self.log.add("refused", what=what, status=status, reason=reason)
+
+    @contextmanager
+    def room_to_read(self, size: int) -> Iterator[None]:
+        """Hold bytes of a message whose sender is not known before all of it is here.
+
+        Raises
+        ------
+        NodeFullError
+            When as much is being read as the node holds; one message always has room.
+        """
+        if self.reading_bytes and self.reading_bytes + size > self.config.limits.held_bytes:
+            raise NodeFullError("as many bytes are being read as the node takes", 1)
+        self.reading_bytes += size
+        try:
+            yield
+        finally:
+            self.reading_bytes -= size
 
     # -- what it says of itself -------------------------------------------------------------------------------------
 
@@ -273,9 +308,18 @@ def _at_once() -> asyncio.Event:
     return event
 
 
+def _check_owner(journal: Journal, config: NodeConfig) -> None:
+    """A folder belongs to one node for good: under another name nobody would take the answers that are waited for."""
+    rows = journal.read_now("select value from facts where name = 'node'")
+    if rows and rows[0][0] != config.name:
+        raise InputError("data_dir", config.data_dir, f"a folder of {config.name}'s own; this is that of {rows[0][0]}")
+    journal.note(("insert or ignore into facts values ('node', ?)", (config.name,)))
+
+
 def _next_incarnation(journal: Journal) -> int:
     """Milliseconds since 1970, and above every number before, even if the clock was set back."""
     rows = journal.read_now("select value from facts where name = 'incarnation'")
-    incarnation = max(int(time.time() * 1e3), 1 + int(rows[0][0]) if rows else 0)
+    before = int(rows[0][0]) if rows and rows[0][0].isdecimal() else 0
+    incarnation = max(int(time.time() * 1e3), 1 + before)
     journal.note(("insert or replace into facts values ('incarnation', ?)", (str(incarnation),)))
     return incarnation

@@ -22,6 +22,7 @@ from dmoa_calibration.testbed.engines import open_engine
 from dmoa_calibration.testbed.node import Node
 from dmoa_calibration.testbed.protocol.secret_values import Secret, read_secret
 from dmoa_calibration.testbed.server.app import believed_certificates, make_app, own_certificate
+from dmoa_calibration.testbed.server.doorman import Doorman, connections_that_fit
 from dmoa_theory.errors import CalibrationError, DmoaError, InputError
 from dmoa_theory.whole_files import write_whole
 
@@ -29,8 +30,9 @@ __all__ = ["run_node"]
 
 _log = logging.getLogger("dmoa.testbed")
 _READY = "ready.json"
-_BACKLOG = 1024
+_BACKLOG, _AT_ONCE = 1024, 64  # connections that wait to be let in, and that are let in before anything else is done
 _LAST_REQUESTS = 0.5  # seconds that open requests have when the node stops
+_REFUSED_BODY = 2.0  # seconds in which the rest of a message is read that was refused before its end
 
 
 def run_node(path: Path, *, stop_with_stdin: bool = False) -> int:
@@ -74,7 +76,7 @@ async def _serve(config: NodeConfig, key: Secret | None, token: Secret | None, *
     if stop_with_stdin:
         threading.Thread(target=_watch_stdin, args=(loop, stop), daemon=True).start()
     try:
-        config.data_dir.mkdir(parents=True, exist_ok=True)
+        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         raise InputError("data_dir", config.data_dir, "a folder that can be made and written to") from None
     engine = await asyncio.to_thread(open_engine, config)
@@ -85,12 +87,25 @@ async def _serve(config: NodeConfig, key: Secret | None, token: Secret | None, *
         engine.close()
         raise
     runner = web.AppRunner(
-        make_app(node), access_log=None, shutdown_timeout=_LAST_REQUESTS, keepalive_timeout=config.limits.idle_seconds
+        make_app(node),
+        access_log=None,
+        shutdown_timeout=_LAST_REQUESTS,
+        keepalive_timeout=config.limits.idle_seconds,
+        lingering_time=_REFUSED_BODY,
     )
+    door: asyncio.Server | None = None
     try:
         await runner.setup()
         node.start()
-        await web.SockSite(runner, listening, ssl_context=certificate, backlog=_BACKLOG).start()
+        assert runner.server is not None
+        door = await loop.create_server(
+            Doorman(runner.server, connections_that_fit(config.limits.connections), node.served),
+            sock=listening,
+            ssl=certificate,
+            backlog=_AT_ONCE,
+            ssl_handshake_timeout=None if certificate is None else config.limits.read_seconds,
+        )
+        listening.listen(_BACKLOG)
         _say_ready(config, node)
         gc.collect()
         gc.freeze()  # what is here now stays: later collections need not look at it
@@ -102,6 +117,8 @@ async def _serve(config: NodeConfig, key: Secret | None, token: Secret | None, *
             raise CalibrationError(f"the node failed ({node.failed.result()}); start it again, the journal has everything")
     finally:
         node.stopping = True
+        if door is not None:
+            door.close()
         stopped = asyncio.create_task(node.stop())
         await runner.cleanup()
         await stopped
@@ -124,7 +141,10 @@ def _listen(config: NodeConfig) -> socket.socket:
 def _say_ready(config: NodeConfig, node: Node) -> None:
     ready = {"ready": True, "name": config.name, "pid": os.getpid(), "url": node.url, "incarnation": node.incarnation}
     line = json.dumps(ready)
-    write_whole(config.data_dir / _READY, line + "\n")
+    try:
+        write_whole(config.data_dir / _READY, line + "\n")
+    except OSError as error:
+        raise InputError("data_dir", config.data_dir, f"a folder with room to write ({error.strerror})") from None
     with suppress(OSError):
         print(line, flush=True)
 

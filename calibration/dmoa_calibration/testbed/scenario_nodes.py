@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,7 +84,7 @@ def node_configs(
     Raises
     ------
     InputError
-        When the system has what live nodes cannot live through: a link rate, or users who do not ask although they have rates.
+        When a port is missing, or a configuration cannot be made of what is given.
 
     Examples
     --------
@@ -93,10 +94,6 @@ def node_configs(
     >>> nodes[0].seeds[1], len(nodes[0].neighbours)
     ('http://127.0.0.1:7002', 3)
     """
-    if system.link_rate is not None:
-        raise InputError(
-            "network.link_rate", system.link_rate, "nothing in a live run, which sends real bytes; link_delay is kept"
-        )
     n, names = system.n_devices, device_names(system)
     if len(ports) != n:
         raise InputError("ports", f"{len(ports)} ports", f"{n}, one a device")
@@ -105,6 +102,7 @@ def node_configs(
     service = None if mode == "real" else _service(system)
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     neighbours, delays = _links(system, names)
+    sizes = [None] * n if mode == "real" else _message_bytes(system)
     return [
         checked_config(
             {
@@ -119,6 +117,8 @@ def node_configs(
                 },
                 "neighbours": neighbours[i],
                 "link_delay": delays[i],
+                "link_rate": system.link_rate,
+                "message_bytes": sizes[i],
                 "mode": mode,
                 "service": None if service is None else service[i],
                 "backend": backend,
@@ -140,7 +140,7 @@ def _links(system: System, names: list[str]) -> tuple[list[dict[str, float]], li
     """Weights of each device's neighbours, and the delay of what it sends: jobs along its links, responses back."""
     network, n = system.network, system.n_devices
     weight = system.moa.selection_weight
-    there, back = system.one_way(Stage.FIRST, 0)
+    there, back = replace(system, link_rate=None).one_way(Stage.FIRST, 0)
     neighbours: list[dict[str, float]] = [{} for _ in range(n)]
     delays: list[dict[str, float]] = [{} for _ in range(n)]
     sources = network.link_sources()
@@ -150,6 +150,19 @@ def _links(system: System, names: list[str]) -> tuple[list[dict[str, float]], li
     for link, (u, j) in enumerate(zip(sources.tolist(), network.indices.tolist(), strict=True)):
         delays[j].setdefault(names[u], float(back[link]))
     return neighbours, [{name: seconds for name, seconds in each.items() if seconds > 0} for each in delays]
+
+
+def _message_bytes(system: System) -> list[dict[str, Any] | None]:
+    """Bytes of what every device's user asks and of what the device answers, where a link rate makes them take time."""
+    if system.link_rate is None or system.footprint is None:
+        return [None] * system.n_devices
+    sizes: list[dict[str, Any] | None] = [None] * system.n_devices
+    for i, k in enumerate(system.moa.per_user(system.n_devices)[1].tolist()):
+        needs = system.footprint.for_k(k)
+        prompt = np.broadcast_to(needs.prompt_bytes, (system.n_devices, len(Stage)))
+        response = np.broadcast_to(needs.response_bytes, (system.n_devices,))
+        sizes[i] = {"prompt": prompt[i].tolist(), "response": float(response[i])}
+    return sizes
 
 
 def _service(system: System) -> list[dict[str, dict[str, Any]]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -161,13 +160,13 @@ class StageRun:
 
     async def _place(self, devices: list[str]) -> InferenceResponse | None:
         """The answer of one of the devices that this place asks; None where nobody is left to ask."""
-        until = time.monotonic() + self._timeout
+        until = _now() + self._timeout
         while True:
             found = await self._wait(devices)
             if isinstance(found, InferenceResponse):
                 return found
             device, own = devices[-1], devices[-1] == self._asking.own
-            full = found.retry_after is not None and time.monotonic() < until
+            full = found.retry_after is not None and _now() < until
             may = not own and (full or len(devices) <= self._replacements)
             by = self._asking.substitute(self) if may else None
             if by is None and full:
@@ -187,7 +186,7 @@ class StageRun:
             return await self._wait_for_own(device)
         if (found := self._first_answer(devices)) is not None:
             return found
-        until = time.monotonic() + self._timeout
+        until = _now() + self._timeout
         gone, incarnation = self._asking.whereabouts(device)
         sending: asyncio.Task[Delivered] | None = None
         while gone is None:
@@ -198,14 +197,14 @@ class StageRun:
             waited_for.add(self._asking.next_change(device))
             if not sending.done():
                 waited_for.add(sending)
-            await asyncio.wait(waited_for, timeout=max(0.0, until - time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited_for, timeout=max(0.0, until - _now()), return_when=asyncio.FIRST_COMPLETED)
             if (found := self._first_answer(devices)) is not None:
                 return found
             if (failed := self._failure(device)) is not None:
                 return Delivered(failed)
             if sending.done() and (refusal := sending.result()).reason is not None:
                 return refusal
-            if time.monotonic() >= until:
+            if _now() >= until:
                 return Delivered(f"no answer within {self._timeout:g} s")
             gone, now = self._asking.whereabouts(device)
             if now != incarnation:  # another process than the one that took the job on: it may not know of it
@@ -243,6 +242,11 @@ class StageRun:
         if answer.done() and answer.result().text is None:
             return f"it failed: {answer.result().error or 'no reason given'}"
         return None
+
+
+def _now() -> float:
+    """Seconds on the event loop's clock."""
+    return asyncio.get_running_loop().time()
 
 
 _tasks: set[asyncio.Task[Any]] = set()

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 from dmoa_calibration.testbed.engines import Engine, Generation, Task
 from dmoa_calibration.testbed.event_log import EventLog
-from dmoa_calibration.testbed.protocol.messages import InferenceResponse, Kind
+from dmoa_calibration.testbed.protocol.messages import MOST_TOKENS, InferenceResponse, Kind
 from dmoa_calibration.testbed.wording import shortened
 from dmoa_theory.errors import DmoaError
 
 __all__ = ["Work", "WorkQueue", "WorkTotals"]
+
+_LONGEST_REASON = 300  # bytes
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -109,7 +111,7 @@ class WorkQueue:
         try:
             made = await self._engine.run(Task(job=work.job, kind=work.kind, k=work.k, prompt=work.prompt))
         except DmoaError as failure:
-            error = " ".join(str(failure).split())[:300]
+            error = shortened(" ".join(str(failure).split()) or type(failure).__name__, _LONGEST_REASON)
         except Exception as failure:  # whatever an engine raises, the device goes on with the next job
             error = type(failure).__name__
         ended = time.monotonic()
@@ -147,11 +149,16 @@ class WorkQueue:
             stage=work.stage,
             device=self._device,
             text=None if made is None else shortened(made.text, self._most_bytes),
-            prompt_tokens=0 if made is None else made.prompt_tokens,
-            output_tokens=0 if made is None else made.output_tokens,
+            prompt_tokens=0 if made is None else _possible(made.prompt_tokens),
+            output_tokens=0 if made is None else _possible(made.output_tokens),
             service_s=service,
             error=error,
         )
+
+
+def _possible(tokens: int) -> int:
+    """A count that others believe, whatever an engine counts."""
+    return min(max(tokens, 0), MOST_TOKENS)
 
 
 def _names(work: Work) -> dict[str, object]:

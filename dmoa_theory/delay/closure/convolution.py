@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dmoa_theory.delay.closure.convolution_kernel import spread_masses
 from dmoa_theory.model.checks import FloatArray, IntArray
 
 __all__ = ["StageCurve", "comonotone_quantiles", "sum_quantiles"]
@@ -42,9 +43,9 @@ def sum_quantiles(
     """
     step = (mean + _SPAN * deviation) / _NODES
     transform = np.ones((mean.size, _NODES + 1), dtype=np.complex128)
+    masses = np.empty((mean.size, _NODES))
     for curve, repeat in zip(curves, repeats, strict=True):
-        rows = zip(curve.times, curve.chances, step.tolist(), strict=True)
-        masses = np.stack([_masses(times, chances, width) for times, chances, width in rows])
+        spread_masses(curve.times, curve.chances, step, masses)
         transform *= np.fft.rfft(masses, 2 * _NODES, axis=1) ** repeat[:, None]
     law = np.cumsum(np.fft.irfft(transform, 2 * _NODES, axis=1)[:, :_NODES], axis=1)
     nodes = np.arange(_NODES) + 0.5
@@ -59,17 +60,3 @@ def comonotone_quantiles(curves: list[StageCurve], repeats: list[IntArray], leve
         rows = zip(times, np.maximum.accumulate(chances, axis=1), strict=True)
         total += repeat[:, None] * np.stack([np.interp(levels, reached, t) for t, reached in rows])
     return total
-
-
-def _masses(times: FloatArray, chances: FloatArray, width: float) -> FloatArray:
-    """Mass at the nodes of an even grid, each bit of it shared by its two neighbours so that the mean stays the same."""
-    area = np.concatenate(([0.0], np.cumsum(np.diff(times) * (chances[1:] + chances[:-1]) / 2)))
-    x = width * np.arange(-1, _NODES + 1)
-    place = np.clip(np.searchsorted(times, x, side="right") - 1, 0, times.size - 1)
-    past = x - times[place]
-    following = np.minimum(place + 1, times.size - 1)
-    run = times[following] - times[place]
-    slope = np.divide(chances[following] - chances[place], run, out=np.zeros(x.size), where=run > 0)
-    within = area[place] + past * (chances[place] + slope * past / 2)
-    integral = np.where(x < times[0], 0.0, within)
-    return np.asarray(np.maximum(np.diff(integral, 2) / width, 0.0))

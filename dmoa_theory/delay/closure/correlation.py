@@ -85,7 +85,8 @@ def sum_of_stages(layers: IntArray, stages: tuple[Cumulants, Cumulants, Cumulant
     more = layers - 1
     mean, variance, third = (first[i] + more * np.where(more > 0, later[i], 0.0) + home[i] for i in range(3))
     deviations = np.sqrt(first.variance) + more * np.sqrt(np.where(more > 0, later.variance, 0.0))
-    pairs_of_layers = deviations**2 - (variance - home.variance)
+    # differences of nearly equal numbers where one stage is all there is: rounding must not make them negative
+    pairs_of_layers = np.maximum(deviations**2 - (variance - home.variance), 0.0)
     with_home = 2 * deviations * np.sqrt(home.variance)
     both = pairs_of_layers + with_home
     weighted = pairs_of_layers * overlap.layers + with_home * overlap.home

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dmoa_theory.delay.closure.constants import DROP_DELAY, DROP_MIXING, DROP_QUORUM
-from dmoa_theory.delay.closure.drop_kernel import integrate_drops
+from dmoa_theory.delay.closure.drop_kernel import integrate_drops, make_times
+from dmoa_theory.delay.closure.shared_sets import shared_devices, shared_drops
 from dmoa_theory.delay.closure.stage_sets import StageSets
 from dmoa_theory.delay.closure.unit_laws import UnitLawBook
 from dmoa_theory.delay.closure.wait_laws import WaitLaws, law_tables
@@ -55,6 +56,12 @@ def layer_shares(
             drop[entries] = 1.0
             continue
         tables = law_tables(np.unique(sets.device[entries]), waits, service, law, laws)
+        common = shared_devices(sets, batch)
+        if common is not None:
+            t, width = np.empty(steps + 1), np.empty(steps + 1)
+            make_times(0, common.size, common, np.zeros(common.size), tables.grid, False, t, width)
+            drop[entries] = shared_drops(sets, batch, common, tables, t, width)
+            continue
         start = sets.start[batch.rows.start : batch.rows.stop + 1] - entries.start
         wait, serve = np.empty(entries.stop - entries.start), np.empty(entries.stop - entries.start)
         integrate_drops(

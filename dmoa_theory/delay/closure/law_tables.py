@@ -12,7 +12,7 @@ from dmoa_theory.delay.closure.compiled import inlined, kernel
 from dmoa_theory.kernel_build import BUILD
 from dmoa_theory.model.checks import FloatArray, IntArray
 
-__all__ = ["class_waits", "fill_tables", "look_up", "look_up_wait", "unit_cdf"]
+__all__ = ["class_waits", "fill_tables", "look_up", "look_up_wait", "look_ups", "unit_cdf", "unit_cdfs"]
 
 
 @inlined
@@ -25,6 +25,56 @@ def unit_cdf(x: float, low: float, span: float, cdf: FloatArray) -> float:
     place = math.sqrt((x - low) / span) * (cdf.size - 1)
     i = int(place)
     return float(cdf[i] + (place - i) * (cdf[i + 1] - cdf[i]))
+
+
+@inlined
+def unit_cdfs(
+    t: FloatArray, wait: float, mean: float, low: float, span: float, cdf: FloatArray, begin: int, end: int, out: FloatArray
+) -> None:
+    """The same, of a service of that ``mean`` after that ``wait``, at the points ``begin`` to ``end`` of ``t``, which rise."""
+    last = cdf.size - 1
+    earliest, reach = wait + low * mean, span * mean
+    for i in range(begin, end):
+        y = (t[i] - earliest) / reach if reach > 0.0 else 0.0
+        y = y if y > 0.0 else 0.0
+        out[i] = math.sqrt(y if y < 1.0 else 1.0) * last
+    for i in range(begin, end):
+        place = out[i]
+        at = min(int(place), last - 1)
+        out[i] = cdf[at] + (place - at) * (cdf[at + 1] - cdf[at])
+    i = begin
+    while i < end and (t[i] - wait) / mean < low:
+        out[i] = 0.0
+        i += 1
+    i = end
+    while i > begin and (t[i - 1] - wait) / mean >= low + span:
+        i -= 1
+        out[i] = 1.0
+
+
+@inlined
+def look_ups(
+    t: FloatArray, shift: float, busy: float, share: float, grid: FloatArray, table: FloatArray, count: int, place: FloatArray,
+    out: FloatArray,
+) -> None:  # fmt: skip
+    """Add ``share`` times the law of the sojourn of a job that waits with chance ``busy``, moved by ``shift``; t rises."""
+    steps = table.shape[1] - 1
+    offset, unit, scale, reach = shift + grid[0], grid[1], grid[2], grid[3]
+    begin, end = 0, count
+    while begin < count and t[begin] - shift - grid[0] < 0.0:
+        begin += 1
+    while end > begin and t[end - 1] - shift - grid[0] >= reach:
+        end -= 1
+        out[end] += share
+    for i in range(begin, end):
+        place[i] = math.log1p((t[i] - offset) / unit) * scale
+    served, sojourn = table[0], table[1]
+    free, waits = share * (1.0 - busy), share * busy
+    for i in range(begin, end):
+        at = min(int(place[i]), steps - 1)
+        f = place[i] - at
+        value = free * (served[at] + f * (served[at + 1] - served[at]))
+        out[i] += value + waits * (sojourn[at] + f * (sojourn[at + 1] - sojourn[at]))
 
 
 @inlined

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from dmoa_theory.delay.closure.compiled import kernel
+from dmoa_theory.delay.closure.compiled import inlined, kernel
 from dmoa_theory.kernel_build import BUILD
 from dmoa_theory.model.checks import FloatArray, IntArray
 
-__all__ = ["add_outer", "carried_on", "find_slots", "joint_inclusion", "quadratic_sums"]
+__all__ = ["ShortArray", "add_outer", "carried_on", "find_slots", "joint_inclusion", "number_users", "quadratic_sums"]
+
+ShortArray = np.ndarray[tuple[int, ...], np.dtype[np.int32]] | np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
+# Every so many entries one is asked for: pairs of numbers, four to a line of the cache.
+_AT_ONCE = 4
 
 
 @kernel
@@ -63,36 +67,98 @@ def quadratic_sums(
         sums[u] = 2.0 * total
 
 
+@inlined
+def _number_users(
+    i: int,
+    begin: int,
+    end: int,
+    column: IntArray,
+    at: ShortArray,
+    user: ShortArray,
+    seen: IntArray,
+    first: int,
+    local: ShortArray,
+) -> int:
+    """Number the users whom the devices of a row of the pattern serve, in order of appearance; returns how many there are.
+
+    ``seen`` holds, of each user, the row in which it was met last and its number there, as one integer.
+    """
+    count, place, stamp = 0, first, (i + 1) << 32
+    for z in range(begin, end):
+        for e in range(at[column[z]], at[column[z] + 1]):
+            mark = seen[user[e]]
+            if mark < stamp:
+                mark = stamp + count
+                seen[user[e]] = mark
+                count += 1
+            local[place] = mark - stamp
+            place += 1
+    return count
+
+
+@kernel
+def number_users(
+    indptr: IntArray, column: IntArray, at: ShortArray, user: ShortArray, local: ShortArray, build: int = BUILD
+) -> int:
+    """Of every pair (i, l) and user whom l serves: the user's number among those of row i; returns the most of a row."""
+    seen = np.zeros(indptr.size - 1, dtype=np.int64)
+    most, place = 0, 0
+    for i in range(indptr.size - 1):
+        most = max(most, _number_users(i, indptr[i], indptr[i + 1], column, at, user, seen, place, local))
+        for z in range(indptr[i], indptr[i + 1]):
+            place += at[column[z] + 1] - at[column[z]]
+    return most
+
+
 @kernel
 def carried_on(
     indptr: IntArray,
     column: IntArray,
-    at: IntArray,
-    user: np.ndarray[tuple[int, ...], np.dtype[np.int32]],
-    left: FloatArray,
+    at: ShortArray,
+    user: ShortArray,
+    local: ShortArray,
+    most: int,
+    on_the_way: bool,
     felt: FloatArray,
-    follows: FloatArray,
+    left: FloatArray,
     out: FloatArray,
     build: int = BUILD,
-) -> None:
+) -> float:
     """``left_ij + sum_u follows_uj sum_l left_il felt_ul`` for every pair (i, j) of a pattern, over the l that i meets.
 
-    Entries come by device: those of device l are ``at[l]`` to ``at[l + 1]``, and belong to the rows ``user``.
+    Entries come by device: those of device l are ``at[l]`` to ``at[l + 1]``; ``felt`` has shape (entries, 2), with what follows
+    beside what is felt. Rows number their users for themselves, at most ``most``, so that a row's sums lie close together: the
+    numbers are in ``local``, or, where that has room for a single row, are found on the way.
     """
-    n = indptr.size - 1
-    sums = np.zeros(n)  # no more rows than devices
-    for i in range(n):
-        for z in range(indptr[i], indptr[i + 1]):
+    sums = np.zeros(most)
+    place, asked_for = 0, 0.0
+    seen = np.zeros(indptr.size - 1 if on_the_way else 0, dtype=np.int64)
+    for i in range(indptr.size - 1):
+        begin, end = indptr[i], indptr[i + 1]
+        if on_the_way:
+            place = 0
+            _number_users(i, begin, end, column, at, user, seen, place, local)
+        # far apart in memory: asked for all at once, they arrive together
+        for z in range(begin, end):
+            first, last = at[column[z]], at[column[z] + 1]
+            for e in range(first, last, _AT_ONCE):
+                asked_for += felt[e, 0]
+            if last > first:
+                asked_for += felt[last - 1, 1]
+        sums[:] = 0.0
+        p = place
+        for z in range(begin, end):
+            value = left[z]
             for e in range(at[column[z]], at[column[z] + 1]):
-                sums[user[e]] += felt[e] * left[z]
-        for z in range(indptr[i], indptr[i + 1]):
-            j, total = column[z], left[z]
-            for e in range(at[j], at[j + 1]):
-                total += follows[e] * sums[user[e]]
+                sums[local[p]] += felt[e, 0] * value
+                p += 1
+        for z in range(begin, end):
+            total = left[z]
+            for e in range(at[column[z]], at[column[z] + 1]):
+                total += felt[e, 1] * sums[local[place]]
+                place += 1
             out[z] = total
-        for z in range(indptr[i], indptr[i + 1]):
-            for e in range(at[column[z]], at[column[z] + 1]):
-                sums[user[e]] = 0.0
+    return asked_for
 
 
 @kernel

@@ -9,14 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from dmoa_theory.delay.closure.pair_kernels import add_outer, carried_on, find_slots, joint_inclusion, quadratic_sums
+from dmoa_theory.delay.closure.pair_kernels import (
+    ShortArray,
+    add_outer,
+    carried_on,
+    find_slots,
+    joint_inclusion,
+    number_users,
+    quadratic_sums,
+)
 from dmoa_theory.delay.closure.stage_sets import StageSets
 from dmoa_theory.model.checks import FloatArray, IntArray
 
-__all__ = ["DensePairs", "Pairs", "SparsePairs", "joint_chances", "meeting_pairs"]
+__all__ = ["DensePairs", "Pairs", "SparsePairs", "UsersOfRows", "joint_chances", "meeting_pairs"]
+
+# Numbers of users by row of a pattern are kept if they take no more than this.
+_MOST_BYTES = 2**29
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +97,21 @@ class DensePairs:
         return np.asarray((device[:, None] * self.n + device).ravel())
 
 
+class UsersOfRows(NamedTuple):
+    """Whom devices serve: entries ``order[at[l]:at[l + 1]]`` are those of device l, and belong to the rows ``user``.
+
+    ``local`` numbers, of every pair (i, l), the users of l among those of all devices that i meets, at most ``most``; where
+    that would be too many numbers to keep, it is room for those of one i.
+    """
+
+    order: IntArray
+    at: ShortArray
+    user: ShortArray
+    local: ShortArray
+    most: int
+    on_the_way: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SparsePairs:
     """The pairs that meet, sorted by first and second device."""
@@ -98,6 +125,7 @@ class SparsePairs:
     diagonal: IntArray
     square: IntArray
     slots: IntArray
+    users: UsersOfRows
 
     @property
     def size(self) -> int:
@@ -123,14 +151,14 @@ class SparsePairs:
 
     def carried_on(self, follows: FloatArray, felt: FloatArray) -> Callable[[FloatArray], FloatArray]:
         """Of values by pair: ``values_ij + sum_u follows_uj sum_l values_il felt_ul``, over the l that i meets."""
-        order = np.argsort(self.sets.device, kind="stable")
-        at = np.searchsorted(self.sets.device[order], np.arange(self.n + 1))
-        user = self.sets.row[order].astype(np.int32)
-        felt, follows = felt[order], follows[order]
+        users = self.users
+        carried = np.stack((felt[users.order], follows[users.order]), axis=1)
 
         def products(values: FloatArray) -> FloatArray:
             out = np.empty(self.size)
-            carried_on(self.indptr, self.column, at, user, values, felt, follows, out)
+            carried_on(
+                self.indptr, self.column, users.at, users.user, users.local, users.most, users.on_the_way, carried, values, out
+            )
             return out
 
         return products
@@ -177,7 +205,22 @@ def meeting_pairs(sets: StageSets, n: int, *, every: bool | None = None) -> Pair
         diagonal=np.flatnonzero(row == column),
         square=square,
         slots=slots,
+        users=_users_of_rows(sets, n, indptr, column),
     )
+
+
+def _users_of_rows(sets: StageSets, n: int, indptr: IntArray, column: IntArray) -> UsersOfRows:
+    """The users whom the devices of every row of a pattern serve, numbered."""
+    order = np.argsort(sets.device, kind="stable")
+    at = np.searchsorted(sets.device[order], np.arange(n + 1)).astype(np.int32)
+    user = sets.row[order].astype(np.int32)
+    entries = np.add.reduceat(np.diff(at)[column], indptr[:-1])  # every device meets itself
+    widest, total = int(entries.max(initial=0)), int(entries.sum(dtype=np.int64))
+    short = np.dtype(np.uint16 if widest < 2**16 else np.int32)
+    on_the_way = total * short.itemsize > _MOST_BYTES
+    local = np.empty(widest if on_the_way else total, dtype=short)
+    most = widest if on_the_way else number_users(indptr, column, at, user, local)
+    return UsersOfRows(order, at, user, local, most, on_the_way)
 
 
 def joint_chances(sets: StageSets, u: int) -> FloatArray:

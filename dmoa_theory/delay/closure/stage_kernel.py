@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from dmoa_theory.delay.closure.choice_polynomials import add_neighbour, at_most_undone, start_state
+from dmoa_theory.delay.closure.choice_polynomials import add_neighbour, chance_of_choice, start_state
 from dmoa_theory.delay.closure.compiled import inlined, kernel
-from dmoa_theory.delay.closure.law_tables import look_up, unit_cdf
+from dmoa_theory.delay.closure.law_tables import look_ups, unit_cdfs
 from dmoa_theory.kernel_build import BUILD
 from dmoa_theory.model.checks import FloatArray, IntArray
 
-__all__ = ["grid_size", "layer_durations"]
+__all__ = ["grid_size", "layer_durations", "make_grid", "moments"]
 
 # Jumps of distribution functions that a row's grid follows exactly.
 _MOST_JUMPS = 24
@@ -21,13 +21,14 @@ _MOST_JUMPS = 24
 _SHARE_EACH, _MOST_TIMES = 1 / 8, 3
 
 
+@inlined
 def grid_size(steps: int) -> int:
     """Most points that the grid of a row may have."""
     return _MOST_TIMES * steps + 1 + 2 * _MOST_JUMPS
 
 
 @inlined
-def _make_grid(
+def make_grid(
     first: int, size: int, device: IntArray, trip: FloatArray, grid: FloatArray, law: IntArray, law_span: FloatArray,
     steps: int, full: bool, t: FloatArray,
 ) -> int:  # fmt: skip
@@ -62,6 +63,33 @@ def _make_grid(
                         t[i] = x
                         count += 1
     return count
+
+
+@inlined
+def _all_done(state: FloatArray, own: FloatArray, low: int, high: int, chance: FloatArray) -> None:
+    """Chance that k neighbours are asked and at most ``missing`` of their jobs and the own one are undone."""
+    last = state[state.shape[0] - 1]
+    missing = last.shape[0] - 1
+    for i in range(low, high):
+        chance[i] = own[i] * last[missing, i]
+    for j in range(missing):
+        for i in range(low, high):
+            chance[i] += last[j, i]
+
+
+@inlined
+def moments(t: FloatArray, chance: FloatArray, count: int, cumulants: FloatArray) -> None:
+    """Mean, variance and third central moment of a law known at ``count`` points."""
+    m1, m2, m3 = t[0], t[0] ** 2, t[0] ** 3
+    for i in range(count - 1):
+        width = t[i + 1] - t[i]
+        now, then = 1.0 - chance[i], 1.0 - chance[i + 1]
+        m1 += width * (now + then) / 2.0
+        m2 += width * (now * t[i] + then * t[i + 1])
+        m3 += 1.5 * width * (now * t[i] ** 2 + then * t[i + 1] ** 2)
+    cumulants[0] = m1
+    cumulants[1] = max(m2 - m1**2, 1e-14 * m1**2)
+    cumulants[2] = m3 - 3.0 * m1 * m2 + 2.0 * m1**3
 
 
 @kernel
@@ -108,76 +136,61 @@ def layer_durations(
     for u in range(start.size - 1):
         widest = max(widest, start[u + 1] - start[u])
     most = _MOST_TIMES * steps + 1 + 2 * _MOST_JUMPS
-    done = np.zeros(widest)
-    state = np.zeros((k + 1, missing + 1))
-    t, chance = np.zeros(most), np.zeros(most)
+    state, heads = np.zeros((k + 1, missing + 1, most)), np.zeros(k + 1)
+    own, done = np.zeros(most), np.zeros(most)
+    t, chance, joint = np.zeros(most), np.zeros(most), np.zeros(most)
     classes = class_share.size
     wait = np.zeros((classes, widest))
     all_done = np.zeros(classes)  # when the last job of a class is surely done
     for u in range(start.size - 1):
         first, size = start[u], start[u + 1] - start[u]
-        count = _make_grid(first, size, device, trip, grid_back if returning else grid, law, law_span, steps, missing == 0, t)
-        start_state(state)
-        for a in range(1, size):
-            add_neighbour(state, coin[first + a], 1.0)
-        drawn = state[k, 0]
+        count = make_grid(first, size, device, trip, grid_back if returning else grid, law, law_span, steps, missing == 0, t)
+        drawn = chance_of_choice(coin[first + 1 : first + size], k, heads)
         omega = together[u]
+        start_state(state, 0, count)
         for a in range(size):
             d = device[first + a]
-            mean = workload[d]
-            if returning:
-                mean += (inclusion[first + a] if a > 0 else 1.0) * (found[d] - workload[d])
+            share = (inclusion[first + a] if a > 0 else 1.0) if returning else 0.0
+            mean = workload[d] + share * (found[d] - workload[d])
             slowest = service[d] * (law_low[law[d]] + law_span[law[d]])
             for q in range(classes):
                 wait[q, a] = class_wait[d, q] * mean + trip[first + a]
                 all_done[q] = max(all_done[q] if a > 0 else 0.0, wait[q, a] + slowest)
+            done[:count] = 0.0
+            if share < 1.0:
+                look_ups(t, trip[first + a], load[d], 1.0 - share, grid[d], table[d], count, joint, done)
+            if share > 0.0:
+                look_ups(t, trip[first + a], load_back[d], share, grid_back[d], table_back[d], count, joint, done)
+            if a == 0:
+                own[:count] = done[:count]
+            else:
+                add_neighbour(state, coin[first + a], done, 0, count)
+        _all_done(state, own, 0, count, joint)
         for i in range(count):
-            for a in range(size):
-                d = device[first + a]
-                x = t[i] - trip[first + a]
-                share = 0.0
-                if returning:
-                    share = inclusion[first + a] if a > 0 else 1.0
-                value = 0.0
-                if share < 1.0:
-                    served, sojourn = look_up(x, grid[d], table[d])
-                    value += (1.0 - share) * ((1.0 - load[d]) * served + load[d] * sojourn)
-                if share > 0.0:
-                    served, sojourn = look_up(x, grid_back[d], table_back[d])
-                    value += share * ((1.0 - load_back[d]) * served + load_back[d] * sojourn)
-                done[a] = value
-            start_state(state)
+            chance[i] = (1.0 - omega) * joint[i]
+        for q in range(classes if omega > 0.0 else 0):
+            # before ``low`` no job of the class is done at home, from ``high`` on all are done everywhere
+            d = device[first]
+            low, high = 0, count
+            if missing == 0:
+                low = np.searchsorted(t[:count], wait[q, 0] + law_low[law[d]] * service[d])
+                low = max(low - 1, 0)
+            high = max(low, np.searchsorted(t[:count], all_done[q], side="right"))
+            unit_cdfs(t, wait[q, 0], service[d], law_low[law[d]], law_span[law[d]], law_cdf[law[d]], low, high, own)
+            start_state(state, low, high)
             for a in range(1, size):
-                add_neighbour(state, coin[first + a], done[a])
-            value = (1.0 - omega) * at_most_undone(state[k], done[0], missing)
-            if omega > 0.0:
-                total = 0.0
-                for q in range(classes):
-                    if t[i] > all_done[q]:
-                        total += class_share[q] * drawn
-                        continue
-                    d = device[first]
-                    own = unit_cdf((t[i] - wait[q, 0]) / service[d], law_low[law[d]], law_span[law[d]], law_cdf[law[d]])
-                    if own == 0.0 and missing == 0:
-                        continue
-                    start_state(state)
-                    for a in range(1, size):
-                        d = device[first + a]
-                        x = (t[i] - wait[q, a]) / service[d]
-                        add_neighbour(state, coin[first + a], unit_cdf(x, law_low[law[d]], law_span[law[d]], law_cdf[law[d]]))
-                    total += class_share[q] * at_most_undone(state[k], own, missing)
-                value += omega * total
-            chance[i] = min(value / drawn, 1.0)
-        m1, m2, m3 = t[0], t[0] ** 2, t[0] ** 3
-        for i in range(count - 1):
-            width = t[i + 1] - t[i]
-            now, then = 1.0 - chance[i], 1.0 - chance[i + 1]
-            m1 += width * (now + then) / 2.0
-            m2 += width * (now * t[i] + then * t[i + 1])
-            m3 += 1.5 * width * (now * t[i] ** 2 + then * t[i + 1] ** 2)
-        cumulants[u, 0] = m1
-        cumulants[u, 1] = max(m2 - m1**2, 1e-14 * m1**2)
-        cumulants[u, 2] = m3 - 3.0 * m1 * m2 + 2.0 * m1**3
+                d = device[first + a]
+                unit_cdfs(t, wait[q, a], service[d], law_low[law[d]], law_span[law[d]], law_cdf[law[d]], low, high, done)
+                add_neighbour(state, coin[first + a], done, low, high)
+            _all_done(state, own, low, high, joint)
+            share = omega * class_share[q]
+            for i in range(low, high):
+                chance[i] += share * joint[i]
+            for i in range(high, count):
+                chance[i] += share * drawn
+        for i in range(count):
+            chance[i] = min(chance[i] / drawn, 1.0)
+        moments(t, chance, count, cumulants[u])
         if times.shape[0] > 0:
             for i in range(most):
                 times[u, i] = t[min(i, count - 1)]

@@ -17,6 +17,7 @@ from dmoa_theory.delay.closure.convolution import StageCurve
 from dmoa_theory.delay.closure.coupled_workloads import Workloads
 from dmoa_theory.delay.closure.law_tables import class_waits
 from dmoa_theory.delay.closure.resolution import Resolution
+from dmoa_theory.delay.closure.shared_sets import LayerLaws, durations, shared_devices, shared_layer
 from dmoa_theory.delay.closure.stage_kernel import grid_size, layer_durations
 from dmoa_theory.delay.closure.stage_sets import Batch, StageSets
 from dmoa_theory.delay.closure.unit_laws import UnitLawBook
@@ -192,11 +193,19 @@ def _layers(
     back = law_tables(devices, waits.later, service, law, laws) if stage is Stage.LATER else plain
     class_wait = np.zeros((n, _CLASSES.size - 1))
     class_waits(devices, plain.busy, plain.reach, plain.wait, _CLASSES, class_wait)
+    layer = LayerLaws(
+        stage is Stage.LATER, waits.first.mean, waits.later.mean, plain, back, class_wait, np.diff(_CLASSES), service, law, laws
+    )
+    common = shared_devices(sets, batch)
+    shared = None if common is None else shared_layer(common, batch.k, rows.stop - rows.start, layer)
+    if shared is not None:
+        durations(sets, batch, detail.stage_steps, together, layer, shared, out)
+        return
     layer_durations(
         sets.start[rows.start : rows.stop + 1] - entries.start, sets.device[entries], sets.coin[entries],
         sets.inclusion[entries], np.ascontiguousarray(sets.trip[entries, stage]), batch.k, batch.quorum, detail.stage_steps,
         together[rows], stage is Stage.LATER, waits.first.mean, waits.later.mean, plain.busy, plain.grid, plain.table,
-        back.busy, back.grid, back.table, class_wait, np.diff(_CLASSES), service, law, laws.low, laws.span, laws.cdf, *out,
+        back.busy, back.grid, back.table, class_wait, layer.class_share, service, law, laws.low, laws.span, laws.cdf, *out,
     )  # fmt: skip
 
 

@@ -102,6 +102,7 @@ def parse_gml(text: str, file: str) -> Records:
 
     Examples
     --------
+    >>> from dmoa_theory.model.graph_files.gml_and_json import parse_gml
     >>> records = parse_gml("graph [ directed 1 node [ id 0 ] node [ id 1 ] edge [ source 0 target 1 ] ]", "two.gml")
     >>> records.directed, list(records.nodes)
     (True, [0, 1])
@@ -157,6 +158,7 @@ def parse_json(text: str, file: str) -> Records:
 
     Examples
     --------
+    >>> from dmoa_theory.model.graph_files.gml_and_json import parse_json
     >>> records = parse_json('{"directed": true, "nodes": [{"id": 0}, {"id": 1}], "edges": [{"source": 0, "target": 1}]}', "")
     >>> len(records.nodes), len(records.edges)
     (2, 1)

@@ -35,6 +35,8 @@ class GraphFile:
 
     Examples
     --------
+    >>> from dmoa_theory import Network
+    >>> from dmoa_theory.model.graph_files.graph_file import GraphFile
     >>> network = Network.from_links(2, [0, 1], [1, 0])
     >>> GraphFile(network=network, rate=0.01).rate.tolist()
     [0.01, 0.01]

@@ -142,6 +142,7 @@ def parse_graphml(text: str, file: str) -> Records:
 
     Examples
     --------
+    >>> from dmoa_theory.model.graph_files.graphml import parse_graphml
     >>> xml = '<graphml><graph edgedefault="directed"><node id="a"/><node id="b"/></graph></graphml>'
     >>> list(parse_graphml(xml, "two.graphml").nodes)
     ['a', 'b']

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +17,7 @@ from dmoa_theory.model.graph_files.graphml import parse_graphml
 from dmoa_theory.model.graph_files.records import Records, device_names, link_arrays, node_column
 from dmoa_theory.model.graph_files.tables import parse_csv, parse_edge_list
 from dmoa_theory.model.network import Network
+from dmoa_theory.similar_files import suggestion
 
 __all__ = ["READERS", "read_graph"]
 
@@ -43,9 +43,7 @@ def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        near = get_close_matches(path.name, _beside(path), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise TopologyError("", "no such file", f"the path of an existing file{hint}", file=file) from None
+        raise TopologyError("", "no such file", f"the path of an existing file{suggestion(path)}", file=file) from None
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or error
         raise TopologyError("", reason, "a file that can be read", file=file) from None
@@ -56,13 +54,6 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise TopologyError(f"line {line}", f"byte 0x{data[error.start]:02x}", "text in UTF-8", file=file) from None
-
-
-def _beside(path: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in path.parent.iterdir())
-    except OSError:
-        return []
 
 
 def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) -> GraphFile:
@@ -97,6 +88,8 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
 
     Examples
     --------
+    >>> from dmoa_theory import read_graph
+    >>> from dmoa_theory.model.graph_files.reading import Path
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "office.edges")

@@ -44,6 +44,7 @@ def parse_edge_list(text: str, file: str) -> Records:
 
     Examples
     --------
+    >>> from dmoa_theory.model.graph_files.tables import parse_edge_list
     >>> [edge.v for edge in parse_edge_list("a b 0.5  # slow\na,c", "office.edges").edges]
     ['b', 'c']
     """
@@ -89,6 +90,7 @@ def parse_csv(text: str, file: str) -> Records:
 
     Examples
     --------
+    >>> from dmoa_theory.model.graph_files.tables import parse_csv
     >>> [(edge.u, edge.v) for edge in parse_csv("from,to\nhub,left\nhub,right\n", "star.csv").edges]
     [('hub', 'left'), ('hub', 'right')]
     >>> [(edge.u, edge.v) for edge in parse_csv(",a,b\na,0,1\nb,0,0\n", "pair.csv").edges]

@@ -132,6 +132,8 @@ def write_graph(
 
     Examples
     --------
+    >>> from dmoa_theory import Network
+    >>> from dmoa_theory.model.graph_files.writing import Path, write_graph
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = write_graph(Path(folder, "pair.csv"), Network.from_links(2, [0, 1], [1, 0], names=("a", "b")))

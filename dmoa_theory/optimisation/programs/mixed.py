@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from dmoa_theory.errors import InputError
+from dmoa_theory.errors import BackendUnavailableError, InputError
 from dmoa_theory.model.checks import FloatArray, IntArray
 from dmoa_theory.optimisation.programs.congestion import Congestion, chords, grid, tangents, waiting
 from dmoa_theory.optimisation.programs.modelling import modelling
@@ -32,6 +32,8 @@ SOLVERS = ("HIGHS", "SCIP")
 # Points of the lines: of the relaxation, and of what is admissible.
 _POINTS = 40
 _ROUNDING = 1e-7
+# What SCIP calls infinite, and the state of a solver that ended with empty hands.
+_SCIP_INFINITY, _NOTHING = 1e20, "nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,7 +71,8 @@ class Certificate:
     value, bound : float
         Objective of the solution, and what no solution can beat.
     status : str
-        ``"optimal"`` (to the gap asked for), ``"time limit"``, or ``"infeasible"``.
+        ``"optimal"`` (to the gap asked for), ``"within the lines' accuracy"``, ``"time limit"``; without a solution
+        ``"infeasible"`` (proved), ``"time limit"``, or ``"none found"``: the relaxation's solutions do not keep the budgets.
     seconds : float
     """
 
@@ -152,27 +155,23 @@ class MixedProgram:
         relaxed = self._solved(True, each, congestion, budgets, scale, gap, 0.6 * time_limit)
         if relaxed.status == "infeasible":
             return relaxed
-        best, bound = None, relaxed.bound
+        best, bound, cut = None, relaxed.bound, True
         if relaxed.choice is not None and self.admissible(relaxed, congestion, budgets, scale):
             best = relaxed
         spent = time.perf_counter() - began
         if best is None or (best.gap > gap and spent < 0.9 * time_limit):
             left = max(0.4 * time_limit, time_limit - spent)
             safe = self._solved(False, each, congestion, budgets, scale, gap, left)
+            cut = relaxed.status != "optimal" or safe.status not in {"optimal", "infeasible"}
             better = safe.choice is not None and (best is None or self._better(safe.value, best.value))
             best = safe if better else best
         seconds = time.perf_counter() - began
         if best is None:
-            status = "time limit" if seconds >= 0.9 * time_limit else "infeasible"
+            status = "time limit" if cut else "none found"
             return Certificate(choice=None, asked=None, value=np.nan, bound=bound, status=status, seconds=seconds)
-        found = Certificate(
-            choice=best.choice, asked=best.asked, value=best.value, bound=bound, status="optimal", seconds=seconds
-        )
+        found = replace(best, bound=bound, status="optimal", seconds=seconds)
         if found.gap > max(gap, 1e-9) * 1.01:
-            stopped = "time limit" if seconds >= 0.5 * time_limit else "within the lines' accuracy"
-            return Certificate(
-                choice=best.choice, asked=best.asked, value=best.value, bound=bound, status=stopped, seconds=seconds
-            )
+            return replace(found, status="time limit" if cut else "within the lines' accuracy")
         return found
 
     def _better(self, one: float, other: float) -> bool:
@@ -216,12 +215,14 @@ def check_solver(name: str) -> str:
     Raises
     ------
     InputError
-        When it is not known or not installed.
+        When it is not known.
+    BackendUnavailableError
+        When it is not installed.
     """
-    cp = modelling()
-
-    if name not in SOLVERS or name not in cp.installed_solvers():
-        raise InputError("solver", name, f"one of {', '.join(SOLVERS)}; SCIP comes with: pip install pyscipopt")
+    if name not in SOLVERS:
+        raise InputError("solver", name, f"one of {', '.join(SOLVERS)}; SCIP comes with: pip install 'dmoa[scip]'")
+    if name not in modelling().installed_solvers():
+        raise BackendUnavailableError(name, name.lower())
     return name
 
 
@@ -367,18 +368,19 @@ class _Compiled:
             self.slack.value = np.maximum(1.05 * (idle + most) - allowed[:, None], 0.0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a time limit, which the status says
-            self._run(gap, time_limit)
-        status = self.problem.status
+            status = self._run(gap, time_limit)
         seconds = time.perf_counter() - began
         accuracy = p.objective == "accuracy"
         nothing = Certificate(
             choice=None, asked=None, value=np.nan, bound=np.inf if accuracy else -np.inf, status="infeasible", seconds=seconds
         )
-        if status in {"infeasible", "infeasible_inaccurate"}:
+        if status in {"infeasible", "infeasible_inaccurate", "infeasible_or_unbounded"}:  # no objective here is unbounded
             return nothing
+        if status == _NOTHING:
+            return replace(nothing, status="time limit")
         bound = _bound(self.problem, accuracy)
-        if self.z.value is None:
-            return Certificate(choice=None, asked=None, value=np.nan, bound=bound, status="time limit", seconds=seconds)
+        if self.z.value is None or self.z.value.max(axis=1).min() < 0.5:  # what HiGHS returns without an incumbent is no choice
+            return replace(nothing, bound=bound, status="time limit")
         choice = np.asarray(self.z.value.argmax(axis=1))
         asked = self._asked(choice)
         if accuracy:
@@ -387,11 +389,19 @@ class _Compiled:
             value = p.mean_latency(choice, asked, congestion, scale)
         return Certificate(choice=choice, asked=asked, value=value, bound=bound, status=status, seconds=seconds)
 
-    def _run(self, gap: float, time_limit: float) -> None:
+    def _run(self, gap: float, time_limit: float) -> str:
+        """Solve, every time from the start, so that what was solved before leaves no trace in the answer."""
         if self.program.solver == "SCIP":
-            self.problem.solve(solver="SCIP", scip_params={"limits/time": time_limit, "limits/gap": gap})
-            return
-        self.problem.solve(solver="HIGHS", time_limit=float(time_limit), mip_rel_gap=float(gap))
+            options: dict[str, Any] = {"scip_params": {"limits/time": float(time_limit), "limits/gap": float(gap)}}
+        else:
+            options = {"time_limit": float(time_limit), "mip_rel_gap": float(gap)}
+        try:
+            self.problem.solve(solver=self.program.solver, warm_start=False, **options)
+        except modelling().SolverError:  # SCIP, where the time was over before it found anything
+            return _NOTHING
+        if self.program.solver == "SCIP" and self.problem.solver_stats.extra_stats.get("scip_status") == "gaplimit":
+            return "optimal"  # to the gap asked for
+        return str(self.problem.status)
 
     def _asked(self, choice: IntArray) -> FloatArray:
         w = self.program.work
@@ -419,8 +429,13 @@ def tidied(work: Work, choice: IntArray, asked: FloatArray, least: float) -> Flo
 
 def _bound(problem: Any, maximising: bool) -> float:
     """What no solution can beat, as the solver has proved it."""
+    worst = np.inf if maximising else -np.inf
     stats = problem.solver_stats.extra_stats if problem.solver_stats is not None else None
-    bound = getattr(stats, "mip_dual_bound", None)
-    if bound is None or not np.isfinite(bound):
-        return float(problem.value) if problem.status == "optimal" else (np.inf if maximising else -np.inf)
-    return abs(float(bound)) if maximising else float(bound)
+    if isinstance(stats, dict):  # of SCIP
+        found = float(stats["model"].getDualbound()) if "model" in stats else np.nan
+        bound = found if abs(found) < _SCIP_INFINITY else np.nan
+    else:
+        bound = float(getattr(stats, "mip_dual_bound", np.nan))
+    if not np.isfinite(bound):
+        return float(problem.value) if problem.status == "optimal" else worst
+    return -bound if maximising else bound  # solvers minimise

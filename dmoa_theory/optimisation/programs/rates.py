@@ -71,7 +71,7 @@ class RatesProgram:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of accuracy short of the solver's own: what it finds is evaluated anyway
-                self.problem.solve(solver=cp.CLARABEL)
+                self.problem.solve(solver=cp.CLARABEL, warm_start=False)
         except cp.SolverError:
             return None
         if self.x.value is None or self.problem.status not in {"optimal", "optimal_inaccurate"}:

@@ -38,4 +38,5 @@ def settle(work: Work, choice: IntArray, asked: FloatArray | None) -> System:
         asks = np.zeros(n, dtype=bool)
         asks[work.users] = work.k[choice] > 0
         weight = selection_weights(system.network, inclusion, asks)
-    return replace(system, moa=MoA(M, k, selection_weight=weight))
+    quorum = None if work.quorum is None else np.minimum(work.quorum, k + 1)
+    return replace(system, moa=MoA(M, k, quorum, selection_weight=weight))

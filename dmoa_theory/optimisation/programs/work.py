@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.model.checks import BoolArray, FloatArray, IntArray
+from dmoa_theory.model.moa import MoA
 from dmoa_theory.model.service import Stage
 from dmoa_theory.model.system import System
 
-__all__ = ["Plan", "Work", "work_of"]
+__all__ = ["Work", "quorum_of", "work_of"]
 
 # A load that counts as none.
 _IDLE = 1e-6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Plan:
-    """What every user runs, and whom it asks.
-
-    Attributes
-    ----------
-    choice : ndarray of int, shape (users,)
-        Place of each user's configuration among those offered.
-    inclusion : ndarray, shape (n_links,)
-        Probability that one layer uses each link; zero for users who ask nobody.
-    """
-
-    choice: IntArray
-    inclusion: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,7 +41,8 @@ class Work:
     link_load : ndarray, shape (L, C)
         Load that each link brings to the device asked, per unit of inclusion probability.
     own_waits : ndarray, shape (U, C)
-        Waits at the own device that count in a prompt's latency: ``M H_{k+1} / (k + 1) + 1``.
+        Waits at the own device that count in a prompt's latency: ``M H_{k+1} / (k + 1) + 1``; with a quorum of ``r`` answers
+        ``H_{k+1} - H_{k+1-r}`` stands for ``H_{k+1}``.
     link_waits : ndarray, shape (C,)
         The same at an asked device, per unit of inclusion probability: ``M H_{k+1} / (k + 1)``.
     own_idle : ndarray, shape (U, C), seconds
@@ -65,6 +51,8 @@ class Work:
         What does, per unit of inclusion probability.
     k : ndarray of int, shape (C,)
         Neighbours asked; 0 where M is 0.
+    quorum : int or None
+        Answers that end a layer, at most k + 1; None for all.
     """
 
     system: System
@@ -82,6 +70,7 @@ class Work:
     own_idle: FloatArray
     link_idle: FloatArray
     k: IntArray
+    quorum: int | None = None
 
     @property
     def n(self) -> int:
@@ -97,6 +86,17 @@ class Work:
     def degree(self) -> IntArray:
         """Neighbours of each user; shape (U,)."""
         return np.bincount(self.link_user, minlength=self.users.size)
+
+    def at_rates(self, rates: FloatArray) -> Work:
+        """The same coefficients under other rates of the same users; shape (n,)."""
+        factor = rates[self.users] / self.rates
+        return replace(
+            self,
+            system=self.system.with_rates(rates),
+            rates=rates[self.users],
+            own_load=self.own_load * factor[:, None],
+            link_load=self.link_load * factor[self.link_user][:, None],
+        )
 
     def uniform(self, choice: IntArray) -> FloatArray:
         """Inclusion probabilities of uniform gossip, when users run these; shape (L,)."""
@@ -138,7 +138,8 @@ def work_of(system: System, configurations: Sequence[tuple[int, int]]) -> Work:
     Parameters
     ----------
     system : System
-        Its own (M, k) and selection play no part: gossip is uniform unless a program chooses it.
+        Its own (M, k) and selection play no part: gossip is uniform unless a program chooses it. A quorum that is common to all
+        users stays.
     configurations : sequence of (int, int)
         (M, k) on offer.
     """
@@ -152,6 +153,7 @@ def work_of(system: System, configurations: Sequence[tuple[int, int]]) -> Work:
     degree = np.bincount(link_user, minlength=users.size)
     shape, on_links = (users.size, len(configurations)), (links.size, len(configurations))
     k = np.array([k if M else 0 for M, k in configurations])
+    quorum = quorum_of(system)
     allowed = k[None, :] <= degree[:, None]
     own_load, own_waits, own_idle = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     link_load, link_idle, link_waits = np.zeros(on_links), np.zeros(on_links), np.zeros(len(configurations))
@@ -159,12 +161,13 @@ def work_of(system: System, configurations: Sequence[tuple[int, int]]) -> Work:
         mean = np.broadcast_to(system.service.for_k(int(k[c])).mean, (n, len(Stage)))
         layers = (mean[:, Stage.FIRST] + (M - 1) * mean[:, Stage.LATER]) if M else mean[:, Stage.FIRST]
         final = mean[:, Stage.AGGREGATE] if M else np.zeros(n)
-        slowest = float((1 / np.arange(1, k[c] + 2)).sum()) / (k[c] + 1)  # H_{k+1} / (k + 1)
+        answers = int(k[c]) + 1 if quorum is None else min(quorum, int(k[c]) + 1)
+        slowest = float((1 / np.arange(k[c] + 2 - answers, k[c] + 2)).sum()) / (k[c] + 1)
         own_load[:, c] = rates[users] * (layers + final)[users]
         own_waits[:, c] = M * slowest + 1 if M else 1.0
         if not allowed[:, c].any():
             continue
-        idle = _idle(system, users[allowed[:, c]], M, int(k[c]))[users]
+        idle = _idle(system, users[allowed[:, c]], M, int(k[c]), None if quorum is None else answers)[users]
         own_idle[:, c] = idle
         if k[c]:
             link_load[:, c] = rates[users][link_user] * layers[link_device]
@@ -186,20 +189,27 @@ def work_of(system: System, configurations: Sequence[tuple[int, int]]) -> Work:
         own_idle=np.nan_to_num(own_idle),
         link_idle=np.nan_to_num(link_idle),
         k=k,
+        quorum=quorum,
     )
 
 
-def _idle(system: System, able: IntArray, M: int, k: int) -> FloatArray:
-    """Latency of every able user's prompts when nobody else sends any, s; shape (n,)."""
-    from dataclasses import replace
+def quorum_of(system: System) -> int | None:
+    """Answers that end a layer where that is the same for every user; None where all are waited for, or users differ."""
+    moa = system.moa
+    if moa.quorum is None or not moa.is_common or moa.n_users is not None:
+        return None
+    return int(np.ravel(np.asarray(moa.quorum))[0])
 
-    from dmoa_theory.model.moa import MoA
 
-    rates = np.zeros(system.n_devices)
-    rates[able] = system.rates[able] * (_IDLE / system.rates.max())
+def _idle(system: System, able: IntArray, M: int, k: int, answers: int | None) -> FloatArray:
+    """Latency of every able user's prompts when hardly anybody sends any, s; shape (n,). The others ask nobody."""
+    of_users = np.zeros((3, system.n_devices), dtype=np.int64)
+    of_users[2] = 1
+    of_users[:, able] = [[M], [k], [k + 1 if answers is None else answers]]
+    rates = system.rates * (_IDLE / system.rates.max())
     mean = system.service.for_k(k).mean.max()
-    quiet = replace(system, arrival_rate=rates / max(1.0, float(mean)), moa=MoA(M, k))
-    return latency(quiet).user_mean
+    moa = MoA(of_users[0], of_users[1], of_users[2] if answers is not None else None)
+    return latency(replace(system, arrival_rate=rates / max(1.0, float(mean)), moa=moa)).user_mean
 
 
 def _split(

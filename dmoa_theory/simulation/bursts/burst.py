@@ -95,6 +95,7 @@ def simulate_burst(
 
     Examples
     --------
+    >>> from dmoa_theory import System, simulate_burst
     >>> alone = System.from_arrays([[0]], 0.5, 1.0, M=0, k=0, law="deterministic")
     >>> result = simulate_burst(alone, prompts=5, at_once=True, replications=2)
     >>> float(result.mean.value), float(result.waiting_per_device.value), result.most_waiting.tolist()
@@ -182,7 +183,7 @@ def _check(runs: FiniteRuns, replications: int, seed: int, workers: int) -> None
     """Refuse what is not a finite number of runs that fit into memory."""
     prompts, until = runs.prompts, runs.until
     if prompts is None and until is None:
-        raise InputError("prompts", InputError.MISSING, "how many prompts arrive; or until: up to which time, s")
+        raise InputError("prompts", InputError.MISSING, "how many prompts arrive, or the time up to which they do (until)")
     if prompts is not None and until is not None:
         raise InputError("until", until, "left out when the number of prompts is given")
     if runs.at_once and prompts is None:

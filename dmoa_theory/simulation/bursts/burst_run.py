@@ -133,6 +133,7 @@ def grid(span: float, points: int) -> tuple[int, FloatArray]:
 
     Examples
     --------
+    >>> from dmoa_theory.simulation.bursts.burst_run import grid
     >>> grid(10.0, 8)
     (1, array([ 0.,  2.,  4.,  6.,  8., 10.]))
     """

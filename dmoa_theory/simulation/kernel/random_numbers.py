@@ -81,6 +81,8 @@ def new_stream(seed: np.random.SeedSequence) -> npt.NDArray[np.uint64]:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.simulation.kernel.random_numbers import new_stream, uniform
     >>> stream = new_stream(np.random.SeedSequence(1))
     >>> 0 <= uniform(stream) < 1
     True

@@ -50,6 +50,7 @@ def record_run(
 
     Examples
     --------
+    >>> from dmoa_theory.simulation.kernel.recorded_run import record_run
     >>> from dmoa_theory import System
     >>> alone = System.from_arrays([[0]], 0.5, 1.0, M=0, k=0, law="deterministic")
     >>> record_run(alone, queries=3, at_once=True).latency.tolist()

@@ -106,6 +106,8 @@ def ratio_interval(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.simulation.output.intervals import ratio_interval
     >>> mean = ratio_interval(np.array([9.0, 11.0, 10.0, 10.0]), np.array(5.0))
     >>> round(float(mean.value), 3), round(float(mean.half_width), 3)
     (2.0, 0.26)
@@ -264,6 +266,8 @@ def batches_are_independent(values: npt.NDArray[Any]) -> bool:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.simulation.output.intervals import batches_are_independent
     >>> batches_are_independent(np.array([1, 3, 2, 4, 1, 2, 4, 3.0])), batches_are_independent(np.arange(8.0))
     (True, False)
     """
@@ -291,6 +295,8 @@ def merge_pairs(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.simulation.output.intervals import merge_pairs
     >>> merge_pairs(np.array([1, 2, 3, 4])).tolist()
     [3, 7]
     """

@@ -50,6 +50,8 @@ class LogHistogram:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.simulation.output.log_histogram import LogHistogram
     >>> bins = LogHistogram(fraction_bits=1, lowest_exponent=0, octaves=2)
     >>> bins.edges().tolist()
     [0.0, 1.0, 1.5, 2.0, 3.0, 4.0, inf]

@@ -51,6 +51,8 @@ def mser(values: npt.NDArray[Any], batch: int = 5) -> int:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.simulation.output.warm_up import mser
     >>> mser(np.array([9.0] * 20 + [1.0, 2.0] * 100))
     20
     """
@@ -74,6 +76,8 @@ def settled(values: npt.NDArray[Any], batch: int = 5) -> bool:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.simulation.output.warm_up import settled
     >>> settled(np.arange(1000.0)), settled(np.array([9.0] * 20 + [1.0, 2.0] * 100))
     (False, True)
     """

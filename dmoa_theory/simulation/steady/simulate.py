@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.interrupted import deaf_to_interruptions
 from dmoa_theory.model.system import System
 from dmoa_theory.simulation.kernel.engine import Engine, check_counts
 from dmoa_theory.simulation.steady.figures import figures_of
@@ -95,7 +94,7 @@ def simulate(
     --------
     M/M/1 at load 0.7: 1 / 0.3 s.
 
-    >>> from dmoa_theory import System
+    >>> from dmoa_theory import System, simulate
     >>> alone = System.from_arrays([[0]], 0.7, 1.0, M=0, k=0, law="exponential")
     >>> result = simulate(alone, queries=200_000, seed=1)
     >>> abs(result.mean_latency - 1 / 0.3) < 2 * float(result.mean.half_width)
@@ -221,7 +220,7 @@ def _together(
 
     finished: list[SteadyRun] = []
     try:
-        with _deaf_to_interrupts():
+        with deaf_to_interruptions():
             runs = Parallel(**options)(delayed(step)(item) for item in items)
         for run in runs:
             finished.append(run)
@@ -229,19 +228,6 @@ def _together(
     except KeyboardInterrupt:
         return _with_earlier(finished, items[len(finished) :]), True
     return finished, False
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C for the moment in which processes are started: they inherit it, and who waits for them can end them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _with_earlier(finished: list[SteadyRun], rest: list[Any]) -> list[SteadyRun]:

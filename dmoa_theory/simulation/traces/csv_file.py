@@ -43,6 +43,7 @@ def parse_trace_csv(text: str, file: str) -> Trace:
 
     Examples
     --------
+    >>> from dmoa_theory.simulation.traces.csv_file import parse_trace_csv
     >>> parse_trace_csv("query,arrival,user,stage,device,service\n0,0,a,0,a,2.5\n0,0,a,0,b,3\n0,0,a,1,a,2\n", "")
     <Trace of 1 query, 2 stages and 3 jobs at 2 devices>
     """

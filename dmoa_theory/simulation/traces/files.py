@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.similar_files import suggestion
 from dmoa_theory.simulation.traces.csv_file import parse_trace_csv, trace_csv
 from dmoa_theory.simulation.traces.json_file import parse_trace_json, trace_json
 from dmoa_theory.simulation.traces.trace import Trace
@@ -38,6 +38,8 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
 
     Examples
     --------
+    >>> from dmoa_theory import read_trace
+    >>> from dmoa_theory.simulation.traces.files import Path
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "burst.csv")
@@ -94,12 +96,7 @@ def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        try:
-            near = get_close_matches(path.name, sorted(entry.name for entry in path.parent.iterdir()), n=1)
-        except OSError:
-            near = []
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError("", "no such file", f"the path of an existing file{hint}", file=file) from None
+        raise InputError("", "no such file", f"the path of an existing file{suggestion(path)}", file=file) from None
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or error
         raise InputError("", reason, "a file that can be read", file=file) from None

@@ -39,6 +39,7 @@ def parse_trace_json(text: str, file: str) -> Trace:
 
     Examples
     --------
+    >>> from dmoa_theory.simulation.traces.json_file import parse_trace_json
     >>> query = '{"arrival": 0, "user": "a", "stages": [{"jobs": [{"device": "a", "service": 2.5}]}]}'
     >>> parse_trace_json('{"schema": "dmoa/trace/1", "devices": ["a", "b"], "queries": [' + query + "]}", "")
     <Trace of 1 query, 1 stage and 1 job at 2 devices>

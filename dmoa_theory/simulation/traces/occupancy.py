@@ -28,6 +28,8 @@ class Occupancy:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory.simulation.traces.occupancy import Occupancy
     >>> two = Occupancy(n_devices=1, device=np.array([0, 0]), since=np.array([1.0, 2.0]), until=np.array([4.0, 7.0]))
     >>> two.counts([0.0, 1.0, 2.0, 4.0])[:, 0].tolist(), two.time_average(8.0).tolist(), two.largest().tolist()
     ([0, 1, 2, 1], [1.0], [2])

@@ -96,6 +96,8 @@ def published_metrics(trace: Trace) -> PublishedMetrics:
 
     Examples
     --------
+    >>> from dmoa_theory.simulation.traces.published_metrics import published_metrics
+    >>> from dmoa_theory.simulation.traces.trace import Trace
     >>> trace = Trace(n_devices=1, arrival=[0.0, 1.0], user=[0, 0], stage_start=[0, 1, 2], job_start=[0, 1, 2],
     ...               device=[0, 0], service=[4.0, 2.0])
     >>> metrics = published_metrics(trace)

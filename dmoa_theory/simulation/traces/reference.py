@@ -58,6 +58,8 @@ def run_reference(trace: Trace) -> Trajectory:
 
     Examples
     --------
+    >>> from dmoa_theory.simulation.traces.reference import run_reference
+    >>> from dmoa_theory.simulation.traces.trace import Trace
     >>> trace = Trace(n_devices=2, arrival=[0.0, 1.0], user=[0, 0], stage_start=[0, 2, 3], job_start=[0, 2, 3, 4],
     ...               device=[0, 1, 0, 0], service=[4.0, 3.0, 2.0, 5.0])
     >>> run_reference(trace).start.tolist()

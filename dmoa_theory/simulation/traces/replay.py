@@ -195,6 +195,8 @@ def replay(trace: Trace) -> ReplayResult:
 
     Examples
     --------
+    >>> from dmoa_theory import replay
+    >>> from dmoa_theory.simulation.traces.trace import Trace
     >>> trace = Trace(n_devices=1, arrival=[0.0, 1.0], user=[0, 0], stage_start=[0, 1, 2], job_start=[0, 1, 2],
     ...               device=[0, 0], service=[4.0, 2.0])
     >>> result = replay(trace)

@@ -58,6 +58,7 @@ class Trace:
     --------
     One query of device 0: a layer at both devices, then the aggregation.
 
+    >>> from dmoa_theory.simulation.traces.trace import Trace
     >>> trace = Trace(n_devices=2, arrival=[0.0], user=[0], stage_start=[0, 2], job_start=[0, 2, 3], device=[0, 1, 0],
     ...               service=[4.0, 3.0, 2.0])
     >>> trace

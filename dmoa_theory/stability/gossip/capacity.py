@@ -55,7 +55,7 @@ def capacity(system: System, *, min_inclusion: float = 0.0, direction: FloatLike
     --------
     One device is three times as slow as the others, and need not be asked:
 
-    >>> from dmoa_theory import System
+    >>> from dmoa_theory import System, capacity
     >>> complete = [[0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]]
     >>> found = capacity(System.from_arrays(complete, 0.05, [1.0, 1.0, 1.0, 3.0], M=2, k=1))
     >>> round(found.scale_uniform, 6), round(found.scale_best, 6), round(found.gain, 6)

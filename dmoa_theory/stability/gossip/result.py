@@ -277,7 +277,8 @@ class Capacity(Result):
         left_out = f" ({_SHOWN} busiest of {self.given.n_devices})" if self.given.n_devices > _SHOWN else ""
         uniform = "none" if math.isnan(self.scale_uniform) else show_number(self.scale_uniform)
         best = show_number(self.scale_best) if self.feasible else "none"
-        caption = f"capacity {best} (uniform {uniform}) with {self.given.moa.label}{left_out}"
+        scale = "capacity" if self.program.growth is None else "capacity, in the scale of those who grow:"
+        caption = f"{scale} {best} (uniform {uniform}) with {self.given.moa.label}{left_out}"
         return Table(caption, ("device", f"prompts per {unit}", "utilisation, uniform", "utilisation, best gossip", ""), rows)
 
     def records(self) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ def capacity_program(system: System, growth: FloatArray | None, least: float) ->
     short = speaks & (k > network.out_degree)
     if growth is not None and short.any():
         u = int(np.flatnonzero(short)[0])
-        raise InputError(f"direction[{u}]", float(growth[u]), "0: it has fewer neighbours than its k")
+        raise InputError(f"direction[{u}]", float(growth[u]), f"0 for {network.name(u)}, which has fewer neighbours than its k")
     sources = network.link_sources().astype(np.int64)
     on_link = np.zeros(network.n_links)
     for work, users in work_of_groups(system):

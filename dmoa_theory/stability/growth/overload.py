@@ -67,7 +67,7 @@ def overload(system: System, *, buffer: int | None = None, prompts: int = 100) -
     --------
     Four devices with 79 times too much to do, of which 35 times too much gets that far.
 
-    >>> from dmoa_theory import System
+    >>> from dmoa_theory import System, overload
     >>> complete = [[0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]]
     >>> result = overload(System.from_arrays(complete, 0.25, 45.0, M=2, k=2))
     >>> result.nominal.round(2)[0].item(), result.effective.round(2)[0].item(), result.growth_rate.round(4)[0].item()

@@ -141,6 +141,8 @@ def integrate(
     --------
     One device at load one half: two seconds for every second of work.
 
+    >>> from dmoa_theory import System
+    >>> from dmoa_theory.stability.proofs.fluid import fluid_starts, integrate
     >>> alone = System.from_arrays([[0]], 0.5, 1.0, M=0, k=0)
     >>> path = integrate(alone, fluid_starts(alone)[0])
     >>> bool(abs(path.drained - 1.9) < 0.05)

@@ -106,6 +106,7 @@ def stability_guarantee(system: System) -> Guarantee:
 
     Examples
     --------
+    >>> from dmoa_theory.stability.proofs.guarantee import stability_guarantee
     >>> from dmoa_theory import System
     >>> complete = [[0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]]
     >>> found = stability_guarantee(System.from_arrays(complete, 0.006, 10.0, M=6, k=1))

@@ -36,6 +36,9 @@ class LayerDelays:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from dmoa_theory import System
+    >>> from dmoa_theory.stability.proofs.head_of_line import LayerDelays
     >>> complete = [[0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]]
     >>> delays = LayerDelays(System.from_arrays(complete, 0.01, 20.0, M=2, k=1))
     >>> delays(np.array([1.0, 0.0, 0.0, 0.0])).round(9).tolist()

@@ -158,6 +158,8 @@ def work_paths(system: System) -> Paths:
     --------
     The loads again:
 
+    >>> from dmoa_theory import System
+    >>> from dmoa_theory.stability.proofs.work_shares import work_paths
     >>> system = System.from_arrays([[0, 1], [1, 0]], 0.01, [20.0, 30.0], M=2, k=1)
     >>> paths = work_paths(system)
     >>> paths.by_device(paths.first + (paths.layers - 1) * paths.later + paths.home).round(9).tolist()

@@ -98,7 +98,7 @@ def _draw() -> Figure:
         left.set_xlabel("neighbours k")
         left.set_ylabel("layers M")
         left.tick_params(length=0)
-        heading(left, "Largest rate over (M, k)", f"complete, {_N} devices; prompts of a user a mean service")
+        heading(left, "Largest rate over (M, k)", f"{_N} devices, complete; per user and mean service")
         names, rates = zip(*_by_topology(), strict=True)
         rows = np.arange(len(names))
         right.barh(rows, rates, 0.62, color=[VERMILION if name == "star" else BLUE for name in names], zorder=2)

@@ -12,12 +12,12 @@ from dmoa_paper_figures.experiment.lengths import first_prompts, of_the_set
 from dmoa_paper_figures.outcome import Outcome, Picture
 from dmoa_paper_figures.settings import Settings
 from dmoa_theory.plots.scales import grid_lines
-from dmoa_theory.plots.style import BLUE, GREEN, GREY, ORANGE, house_style, new_axes
+from dmoa_theory.plots.style import BLUE, GREEN, GREY, ORANGE, PALE, house_style, new_figure
 from dmoa_theory.plots.text import heading
 from dmoa_theory.results import Table
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["profile", "reproduce", "upper_end"]
 
@@ -54,36 +54,37 @@ def upper_end(settings: Settings) -> float:
     return float(scv[behind] + share * (scv[behind + 1] - scv[behind]))
 
 
-def _draw(settings: Settings) -> Axes:
+def _draw(settings: Settings) -> Figure:
     with house_style():
-        axes = new_axes(6.4, 3.8)
+        figure = new_figure(7.2, 5.0)
+        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1.0))
         scv, value, _ = np.array(profile(settings)).T
-        axes.plot(scv, value - value.max(), color=BLUE, marker="o", markersize=4, zorder=3)
+        axes.plot(scv, value - value.max(), color=BLUE, marker="o", markersize=4, label="independent services", zorder=3)
         real = by_prompt(settings)[1] - value.max()
-        axes.plot(first_prompts().scv, real, color=ORANGE, marker="D", markersize=6, linestyle="none", zorder=5)
-        axes.annotate(
-            "every prompt as long as its real answer", (first_prompts().scv, real), xytext=(7, 3), textcoords="offset points",
-            fontsize=7.5, color=ORANGE, va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        axes.plot(
+            first_prompts().scv, real, color=ORANGE, marker="D", markersize=6, linestyle="none", zorder=5,
+            label="every prompt as long as its real answer",
         )  # fmt: skip
         axes.axhline(-_DROP, color=GREY, linewidth=1.0, linestyle=(0, (4, 3)))
         axes.annotate("95 % interval", (1.0, -_DROP), xytext=(0, 4), textcoords="offset points", ha="right", fontsize=8)
-        marks = [(first_prompts().scv, "answers to the ten prompts, Qwen1.5-72B", ORANGE)]
-        marks += [(lengths.scv, f"805 prompts, {lengths.model}", GREEN) for lengths in of_the_set()]
-        low = float((value - value.max()).min()) - 1
-        heights = low + np.array([0.10, 0.22, 0.34, 0.46, 0.58]) * (0 - low)
-        for (x, text, colour), height in zip(marks, heights, strict=True):
-            axes.axvline(x, color=colour, linewidth=1.3, zorder=2)
-            axes.annotate(
-                text, (x, height), xytext=(4, 0), textcoords="offset points", fontsize=7.5, color=colour, va="center",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-            )  # fmt: skip
-        axes.set_xlim(-0.02, 1.02)
-        axes.set_ylim(low, max(0.0, real) + 0.7)
-        axes.set_xlabel("SCV of service times")
-        axes.set_ylabel("log likelihood of Table I, less its largest")
+        axes.legend(loc="lower left")
+        axes.set_ylim(float((value - value.max()).min()) - 1, max(0.0, real) + 0.7)
+        axes.set_ylabel("log likelihood,\nless its largest")
         grid_lines(axes.yaxis)
-        heading(axes, "How variable were the services?", "curve: what Table I says; vertical lines: words in real answers")
-        return axes
+        heading(axes, "What Table I says of the variability of services")
+        marks = [(first_prompts().scv, f"{first_prompts().model}, the ten prompts", ORANGE)]
+        marks += [(lengths.scv, f"{lengths.model}, 805 prompts", GREEN) for lengths in of_the_set()]
+        for row, (x, text, colour) in enumerate(marks):
+            below.plot([0, x], [row, row], color=colour, linewidth=1.0)
+            below.plot(x, row, "o", color=colour, markersize=5)
+            below.annotate(text, (x, row), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
+        below.axvspan(0, upper_end(settings), color=PALE, zorder=0)
+        below.set_ylim(len(marks) - 0.4, -0.6)
+        below.set_yticks([])
+        below.set_xlim(-0.02, 1.02)
+        below.set_xlabel("SCV: of service times (above), of words in real answers (below)")
+        heading(below, "How much real answers vary", "grey: the interval from Table I")
+        return figure
 
 
 def reproduce(settings: Settings) -> Outcome:

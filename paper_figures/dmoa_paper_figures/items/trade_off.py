@@ -12,11 +12,12 @@ from dmoa_paper_figures.published import published_table
 from dmoa_paper_figures.settings import Settings
 from dmoa_theory.accuracy.table import read_accuracy
 from dmoa_theory.plots.scales import grid_lines
-from dmoa_theory.plots.style import BLUE, ORANGE, house_style, new_figure
-from dmoa_theory.plots.text import heading
+from dmoa_theory.plots.style import BLUE, INK, ORANGE, house_style, new_figure
+from dmoa_theory.plots.text import halo, heading
 from dmoa_theory.results import Table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["reproduce"]
@@ -26,46 +27,53 @@ _DATA = {"I": "mitra2024-same", "II": "mitra2024-diverse"}
 
 def _draw(settings: Settings) -> Figure:
     with house_style():
-        figure = new_figure(8.4, 3.9)
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, quantity in zip(panels, ("latency", "queue"), strict=True):
-            for table, colour, marker in (("I", BLUE, "o"), ("II", ORANGE, "s")):
-                accuracy = read_accuracy(_DATA[table])
-                rows = [row for row in rows_of(table, settings) if row.quantity == quantity]
-                entries = [accuracy.entry(row.M, row.k) for row in rows]
-                axes.errorbar(
-                    [row.published for row in rows],
-                    [100 * entry.accuracy for entry in entries],
-                    xerr=[row.run_deviation for row in rows],
-                    yerr=[100 * entry.standard_error for entry in entries],
-                    fmt=marker,
-                    color=colour,
-                    markersize=5,
-                    elinewidth=0.8,
-                    alpha=0.85,
-                    label=f"Table {table}, " + ("one model" if table == "I" else "four models"),
-                )
-                for row, entry in zip(rows, entries, strict=True):
-                    axes.annotate(
-                        f"{row.M},{row.k}",
-                        (row.published, 100 * entry.accuracy),
-                        xytext=(-3, 5) if table == "I" else (3, -5),
-                        textcoords="offset points",
-                        ha="right" if table == "I" else "left",
-                        va="bottom" if table == "I" else "top",
-                        fontsize=7,
-                        color=colour,
-                    )
+        figure = new_figure(8.4, 6.4)
+        panels = figure.subplots(2, 2, sharex="col", sharey=True)
+        for line, (table, colour, marker) in zip(panels, (("I", BLUE, "o"), ("II", ORANGE, "s")), strict=True):
+            for axes, quantity in zip(line, ("latency", "queue"), strict=True):
+                _scatter(axes, table, quantity, colour, marker, settings)
+            line[0].set_ylabel("published accuracy (%)")
+        panels[0, 0].set_ylim(0, 78)
+        for axes in panels[0]:
             axes.set_xlim(left=0)
-            axes.set_ylim(0, 75)
-            grid_lines(axes.yaxis)
-        panels[0].set_xlabel("published latency (s)")
-        panels[0].set_ylabel("published accuracy (%)")
-        panels[1].set_xlabel('published "average queue size"')
-        heading(panels[0], "Accuracy against latency", "labels: M,k; bars: one standard error")
-        heading(panels[1], "Accuracy against queue size")
-        panels[1].legend(loc="upper right")
+        panels[1, 0].set_xlabel("published latency (s)")
+        panels[1, 1].set_xlabel('published "average queue size"')
+        heading(panels[0, 0], "Table I: one model", "labels: M,k; bars: one standard error")
+        heading(panels[0, 1], "Table I: one model", "the same rows over queue size")
+        heading(panels[1, 0], "Table II: four models", "labels: M,k; bars: one standard error")
+        heading(panels[1, 1], "Table II: four models", "the same rows over queue size")
         return figure
+
+
+def _scatter(axes: Axes, table: str, quantity: str, colour: str, marker: str, settings: Settings) -> None:
+    """One table's rows with their errors; labels above and below the bars in turn, where neighbours are close."""
+    accuracy = read_accuracy(_DATA[table])
+    rows = sorted((row for row in rows_of(table, settings) if row.quantity == quantity), key=lambda row: row.published)
+    entries = [accuracy.entry(row.M, row.k) for row in rows]
+    axes.errorbar(
+        [row.published for row in rows],
+        [100 * entry.accuracy for entry in entries],
+        xerr=[row.run_deviation for row in rows],
+        yerr=[100 * entry.standard_error for entry in entries],
+        fmt=marker,
+        color=colour,
+        markersize=5,
+        elinewidth=0.9,
+    )
+    for place, (row, entry) in enumerate(zip(rows, entries, strict=True)):
+        above = place % 2 == 1
+        axes.annotate(
+            f"{row.M},{row.k}",
+            (row.published, 100 * (entry.accuracy + (entry.standard_error if above else -entry.standard_error))),
+            xytext=(0, 3 if above else -3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            fontsize=7.5,
+            color=INK,
+            path_effects=halo(2),
+        )
+    grid_lines(axes.yaxis)
 
 
 def reproduce(settings: Settings) -> Outcome:

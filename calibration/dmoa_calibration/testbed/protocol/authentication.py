@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import time
 from collections import OrderedDict
@@ -80,14 +81,23 @@ class Gatekeeper:
         Of this node, the receiver that messages must name.
     skew : float, seconds
         How far the sender's clock may be off; how long nonces are remembered follows from it.
-    clock : callable
-        Gives the time, s since 1970.
+    clock, stopwatch : callable
+        Give the time, s since 1970, which may be set, and seconds that only go on.
     """
 
-    def __init__(self, key: Secret, name: str, *, skew: float, clock: Callable[[], float] = time.time) -> None:
-        self._key, self._name, self._skew, self._clock = key, name, skew, clock
-        self._seen: OrderedDict[str, float] = OrderedDict()
-        self._since = clock()  # nonces from before are not known any more, so messages from before are refused
+    def __init__(
+        self,
+        key: Secret,
+        name: str,
+        *,
+        skew: float,
+        clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._key, self._name, self._skew, self._clock, self._stopwatch = key, name, skew, clock, stopwatch
+        self._seen: OrderedDict[str, tuple[float, float]] = OrderedDict()  # until when to remember, and when it was sent
+        self._began = stopwatch()
+        self._forgotten = -math.inf  # when the last of the messages was sent whose nonces are not remembered any more
 
     def check(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
         """Sender and nonce of a message.
@@ -106,18 +116,27 @@ class Gatekeeper:
             raise RefusedMessageError("the signature is wrong")
         if receiver != self._name and not (receiver == ANYBODY and path.endswith("/gossip")):
             raise RefusedMessageError("it is for another node")
-        now, sent = self._clock(), float(stamp)  # signed, so it is a number
-        if abs(now - sent) > self._skew:
+        now, sent = self._clock(), _seconds(stamp)
+        if not abs(now - sent) <= self._skew:
             raise RefusedMessageError("its time is off")
-        if sent < self._since:
+        if sent < now - (self._stopwatch() - self._began):  # its nonce may be one that the process before has seen
             raise RefusedMessageError("it is older than this process")
-        while self._seen and next(iter(self._seen.values())) < now:
-            self._seen.popitem(last=False)
-        if nonce in self._seen:
+        self._forget(now)
+        if nonce in self._seen or sent <= self._forgotten:
             raise RefusedMessageError("it was seen before")
-        self._seen[nonce] = now + 2 * self._skew + 1.0
+        self._seen[nonce] = now + 2 * self._skew + 1.0, sent
         return sender, nonce
 
-    def nonce_of(self, headers: Mapping[str, str]) -> str:
-        """The nonce that a message names, checked or not."""
-        return headers.get(_NONCE, "")[:_LONGEST]
+    def _forget(self, now: float) -> None:
+        """Forget nonces of messages that are too old by now, and take in none as old even if the clock is set back."""
+        while self._seen and next(iter(self._seen.values()))[0] < now:
+            _, (_, sent) = self._seen.popitem(last=False)
+            self._forgotten = max(self._forgotten, sent)
+
+
+def _seconds(stamp: str) -> float:
+    """The time that a message names; not a number where it names none."""
+    try:
+        return float(stamp)
+    except ValueError:
+        return math.nan

@@ -20,7 +20,8 @@ __all__ = ["GOSSIP_PATH", "Gossip"]
 GOSSIP_PATH = "/peer/v1/gossip"
 _FANOUT = 2
 _TRY_THE_DEAD = 0.25  # chance a round that a dead node is tried, so that a network that fell apart grows together again
-_FAREWELL = 0.5  # seconds
+_FAREWELL = 2.0  # seconds
+_MOST_GOODBYES = 50  # the others hear it from those
 
 
 class Gossip:
@@ -54,7 +55,7 @@ class Gossip:
                     f"another node calls itself {self._membership.name}, at {self._membership.rival}: rename one"
                 )
             for url, name in self._targets():
-                task = asyncio.create_task(self._exchange(url, name))
+                task = asyncio.create_task(self._exchange(url, name, 4 * self._interval))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
             await asyncio.sleep(self._interval * random.uniform(0.9, 1.1))
@@ -70,12 +71,13 @@ class Gossip:
         self._membership.leave()
         for task in self._under_way:
             task.cancel()
-        members = self._membership.members()
-        goodbyes = [
-            asyncio.create_task(self._exchange(members[name].record.url, name)) for name in self._membership.reachable()
-        ]
+        members, reachable = self._membership.members(), self._membership.reachable()
+        told = random.sample(reachable, min(_MOST_GOODBYES, len(reachable)))
+        goodbyes = [asyncio.create_task(self._exchange(members[name].record.url, name, _FAREWELL)) for name in told]
         if goodbyes:
-            await asyncio.wait(goodbyes, timeout=_FAREWELL)
+            _, unheard = await asyncio.wait(goodbyes, timeout=_FAREWELL)
+            for task in unheard:
+                task.cancel()
 
     def _message(self, now: float) -> GossipMessage:
         return GossipMessage(sender=self._membership.name, members=self._membership.records(now))
@@ -96,9 +98,9 @@ class Gossip:
             found.append((gone.record.url, gone.record.name))
         return found
 
-    async def _exchange(self, url: str, name: str) -> None:
+    async def _exchange(self, url: str, name: str, timeout: float) -> None:
         try:
-            answer = await self._peers.post(url, GOSSIP_PATH, self._message(time.monotonic()), name, timeout=4 * self._interval)
+            answer = await self._peers.post(url, GOSSIP_PATH, self._message(time.monotonic()), name, timeout=timeout)
             if answer.status == 200:
                 told = GossipMessage.model_validate_json(answer.body)
                 if told.sender != self._membership.name:

@@ -17,9 +17,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dmoa_calibration.testbed.protocol.messages import MemberRecord
+from dmoa_calibration.testbed.protocol.messages import LATEST, MemberRecord
 
-__all__ = ["Member", "MemberState", "Membership"]
+__all__ = ["MOST_MEMBERS", "Member", "MemberState", "Membership"]
+
+MOST_MEMBERS = 2000
+"""Other nodes that one remembers, so that what it tells of them always fits into a message."""
 
 
 class MemberState(StrEnum):
@@ -109,7 +112,7 @@ class Membership:
                 continue
             known = self._members.get(record.name)
             if known is None:
-                if not record.left:
+                if not record.left and len(self._members) < MOST_MEMBERS:
                     self._members[record.name] = Member(record=record, state=MemberState.ALIVE, heard=now)
                     self._on_change(record.name)
                 continue
@@ -125,7 +128,7 @@ class Membership:
         """Speak up where something newer than we are is said of us: it is from a process before this one."""
         if (record.incarnation, record.heartbeat) > (self.incarnation, self._heartbeat):
             self.rival = record.url if record.url != self.url else self.rival
-            self.incarnation, self._heartbeat = record.incarnation + 1, 0
+            self.incarnation, self._heartbeat = min(record.incarnation + 1, LATEST), 0
 
     def look(self, now: float) -> None:
         """Suspect, give up and forget those not heard of."""

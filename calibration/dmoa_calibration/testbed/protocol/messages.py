@@ -10,6 +10,8 @@ from dmoa_calibration.testbed.config import Name, check_url
 
 __all__ = [
     "KINDS",
+    "LATEST",
+    "MOST_TOKENS",
     "VERSION",
     "ChatMessage",
     "ChatRequest",
@@ -27,6 +29,12 @@ __all__ = [
 VERSION = 1
 """Of the messages between nodes; a node refuses those of another version."""
 
+LATEST = 2**62
+"""Largest incarnation and heartbeat."""
+
+MOST_TOKENS = 10**9
+"""Of a prompt or an answer."""
+
 Kind = Literal["first", "later", "aggregate"]
 KINDS: tuple[Kind, ...] = ("first", "later", "aggregate")
 
@@ -34,7 +42,7 @@ QueryId = Name
 Url = Annotated[str, AfterValidator(check_url)]
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}:[A-Za-z0-9._-]{1,64}:\d{1,3}:[A-Za-z0-9._-]{1,64}$")]
 _Stage = Annotated[int, Field(ge=0, le=999)]
-_Tokens = Annotated[int, Field(ge=0, le=10**9)]
+_Tokens = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 _Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -72,12 +80,12 @@ class InferenceResponse(_Message):
 
 
 class MemberRecord(_Message):
-    """What one node tells of another, or of itself; ``silent_s`` since when it has heard nothing new of it."""
+    """What one node tells of another, or of itself."""
 
     name: Name
     url: Url
-    incarnation: Annotated[int, Field(ge=0, le=2**62)]
-    heartbeat: Annotated[int, Field(ge=0, le=2**62)]
+    incarnation: Annotated[int, Field(ge=0, le=LATEST)]
+    heartbeat: Annotated[int, Field(ge=0, le=LATEST)]
     left: bool = False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from pydantic import BaseModel
@@ -42,11 +42,21 @@ class Peers:
         Longest answer that is read.
     tls : ssl.SSLContext, optional
         Which certificates to believe.
+    transfer : callable, optional
+        Seconds that the bytes of a message take beside that, at a scenario's link rate.
     """
 
     def __init__(
-        self, signer: Signer, *, delay: Mapping[str, float], timeout: float, most_bytes: int, tls: ssl.SSLContext | None
+        self,
+        signer: Signer,
+        *,
+        delay: Mapping[str, float],
+        timeout: float,
+        most_bytes: int,
+        tls: ssl.SSLContext | None,
+        transfer: Callable[[BaseModel], float] | None = None,
     ) -> None:
+        self._transfer = transfer
         self._signer, self._delay, self._timeout, self._most_bytes, self._tls = signer, delay, timeout, most_bytes, tls
         self._session: aiohttp.ClientSession | None = None
         self._complaints = Complaints()
@@ -57,9 +67,14 @@ class Peers:
         Raises
         ------
         PeerError
-            When there is no answer, or none that a node with the key has signed.
+            When there is no answer, or none that a node with the key has signed; or where a node with a certificate is to
+            send to an address without.
         """
-        if delay := self._delay.get(receiver, 0.0):
+        if self._tls is not None and not url.startswith("https:"):
+            self._complaints.say(f"nothing is sent to {url}: it has no certificate")
+            raise PeerError("no certificate")
+        delay = self._delay.get(receiver, 0.0) + (0.0 if self._transfer is None else self._transfer(message))
+        if delay > 0:
             await asyncio.sleep(delay)
         body = message.model_dump_json().encode()
         headers = self._signer.sign("POST", path, body, receiver)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,7 +22,6 @@ PEER_PREFIX = "/peer/"
 SENDER = web.RequestKey("dmoa_sender", str)
 _BODY = web.RequestKey("dmoa_body", bytes)
 
-_log = logging.getLogger("dmoa.testbed")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -37,9 +35,13 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
 
 
 def public(handler: _Handler) -> _Handler:
-    """Mark a handler as one that needs no token."""
+    """Mark a handler as one that needs no token, and reads nothing."""
     handler.public = True  # type: ignore[attr-defined]
     return handler
+
+
+def _is_public(handler: _Handler) -> bool:
+    return getattr(handler, "public", False)
 
 
 def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -69,11 +71,16 @@ def gate(node: Node) -> Middleware:
     async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
         nonce = ""
         try:
-            request[_BODY] = await _read(node, request)
+            if node.stopping:
+                raise Refusal(503, "the node is stopping", headers={"Retry-After": "5"}, code="stopping")
             if request.path.startswith(PEER_PREFIX):
-                request[SENDER], nonce = _let_node_in(node, request)
+                request[SENDER], nonce = await _let_node_in(node, request)
             else:
                 _let_client_in(node, request, handler)
+            if not _is_public(handler):
+                node.served.add(request.protocol)
+                if _BODY not in request:
+                    request[_BODY] = await _read(node, request)
             answer = await handler(request)
         except Refusal as refusal:
             answer = _refused(node, request, refusal)
@@ -84,8 +91,10 @@ def gate(node: Node) -> Middleware:
         except web.HTTPException as error:
             answer = _refused(node, request, Refusal(error.status, error.reason.lower()))
         except Exception as error:
-            _log.error("%s %s failed: %s", request.method, request.path[:60], type(error).__name__)
+            node.complaints.say(f"{request.method[:10]} {request.path[:60]!r} failed: {type(error).__name__}")
             answer = _refused(node, request, Refusal(500, "the node failed", code="server_error"))
+        finally:
+            node.served.discard(request.protocol)
         if nonce and node.signer is not None and isinstance(answer, web.Response):
             body = answer.body if isinstance(answer.body, bytes) else b""
             answer.headers.update(node.signer.sign_answer(nonce, answer.status, body))
@@ -103,8 +112,6 @@ def _refused(node: Node, request: web.Request, refusal: Refusal, what: str = "re
 async def _read(node: Node, request: web.Request) -> bytes:
     """Read the body, within bounds of size and time."""
     limits = node.config.limits
-    if node.stopping:
-        raise Refusal(503, "the node is stopping", headers={"Retry-After": "5"}, code="stopping")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Refusal(415, "send it uncompressed")
     if request.content_length is not None and request.content_length > limits.body_bytes:
@@ -116,14 +123,17 @@ async def _read(node: Node, request: web.Request) -> bytes:
         raise Refusal(408, f"the request took longer than {limits.read_seconds:g} s", headers={"Connection": "close"}) from None
     except web.HTTPRequestEntityTooLarge:
         raise Refusal(413, f"at most {limits.body_bytes} bytes", headers={"Connection": "close"}) from None
-    except (web.RequestPayloadError, ValueError):
+    except (web.RequestPayloadError, OSError, ValueError):
         raise Refusal(400, "the body cannot be read", headers={"Connection": "close"}) from None
 
 
-def _let_node_in(node: Node, request: web.Request) -> tuple[str, str]:
-    """Sender and nonce of a message of another node."""
+async def _let_node_in(node: Node, request: web.Request) -> tuple[str, str]:
+    """Sender and nonce of a message of another node; whether it is one shows only when all of it has been read."""
     if node.gatekeeper is None:
         raise Refusal(403, "this node has no key, and so no neighbours", code="unauthorized")
+    size = request.content_length
+    with node.room_to_read(node.config.limits.body_bytes if size is None else min(size, node.config.limits.body_bytes)):
+        request[_BODY] = await _read(node, request)
     try:
         return node.gatekeeper.check(request.method, request.path_qs, request.headers, body_of(request))
     except RefusedMessageError as reason:
@@ -131,15 +141,22 @@ def _let_node_in(node: Node, request: web.Request) -> tuple[str, str]:
         raise Refusal(401, "not let in", code="unauthorized") from None
 
 
+def _host(request: web.Request) -> str:
+    """The host that the request names; nothing where it names none, or nonsense."""
+    try:
+        return urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        return ""
+
+
 def _let_client_in(node: Node, request: web.Request, handler: _Handler) -> None:
     """Only with the token; without one, only this machine's own programs, and not a page that a browser was lured to."""
     if node.token is not None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if not getattr(handler, "public", False) and not (scheme.lower() == "bearer" and node.token.matches(given.strip())):
+        if not _is_public(handler) and not (scheme.lower() == "bearer" and node.token.matches(given.strip())):
             raise Refusal(401, "a token is needed", headers={"WWW-Authenticate": "Bearer"}, code="unauthorized")
     else:
-        host = urlsplit(f"//{request.host}").hostname or ""
-        if not is_loopback(host):
+        if not is_loopback(_host(request)):
             raise Refusal(403, "ask for it at 127.0.0.1 or localhost", code="unauthorized")
     if request.method == "POST" and request.content_type != "application/json":
         raise Refusal(415, "Content-Type must be application/json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from typing import Any
@@ -19,7 +20,7 @@ __all__ = ["MODEL", "add_openai_routes"]
 
 MODEL = "dmoa"
 _STILL_HERE = 10.0  # seconds between signs of life in a stream
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 
 def add_openai_routes(app: web.Application, node: Node) -> None:
@@ -35,7 +36,7 @@ def add_openai_routes(app: web.Application, node: Node) -> None:
         prompt = conversation_text([(turn.role, _text(turn.content)) for turn in asked.messages])
         if not prompt:
             raise Refusal(400, "messages: no text")
-        query_id = await take_query(node, prompt, key if _ID.fullmatch(key) else None)
+        query_id = await take_query(node, prompt, _query_id(key))
         if asked.stream:
             return await _stream(node, request, query_id)
         answer = await _ended(node, query_id)
@@ -45,6 +46,13 @@ def add_openai_routes(app: web.Application, node: Node) -> None:
 
     app.router.add_get("/v1/models", models, allow_head=False)
     app.router.add_post("/v1/chat/completions", chat)
+
+
+def _query_id(key: str) -> str | None:
+    """The id that a client gives a request so that it is done once; what cannot be an id has one made of it."""
+    if not key or _ID.fullmatch(key):
+        return key or None
+    return hashlib.blake2b(key.encode("utf-8", errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 def _text(content: str | list[dict[str, object]]) -> str:
@@ -113,6 +121,8 @@ async def _stream(node: Node, request: web.Request, query_id: str) -> web.Stream
             last = {"index": 0, "delta": {}, "finish_reason": "stop"}
             await _send(response, head | {"choices": [last], "usage": _usage(answer), "dmoa": _about(answer)})
         await response.write(b"data: [DONE]\n\n")
+    except ConnectionError:  # whoever asked has gone; the answer is kept
+        return response
     finally:
         waiting.cancel()
     return response

@@ -9,7 +9,7 @@ from functools import partial
 from aiohttp import web
 
 from dmoa_calibration.testbed.asking import INFER_PATH
-from dmoa_calibration.testbed.helper import RESPONSE_PATH
+from dmoa_calibration.testbed.helper import RESPONSE_PATH, OtherJobError
 from dmoa_calibration.testbed.node import Node
 from dmoa_calibration.testbed.protocol.gossip import GOSSIP_PATH
 from dmoa_calibration.testbed.protocol.messages import GossipMessage, InferenceRequest, InferenceResponse, job_id
@@ -29,6 +29,9 @@ def add_peer_routes(app: web.Application, node: Node) -> None:
         check_room = partial(node.check_room_for_job, len(message.prompt.encode("utf-8", errors="replace")))
         try:
             new = await asyncio.shield(node.helper.take(message, check_room))
+        except OtherJobError:
+            reason = "a job of this name with another prompt is still here"
+            raise Refusal(429, reason, headers={"Retry-After": "1"}, code="conflict") from None
         except sqlite3.Error:
             raise Refusal(503, "the job could not be written down", headers={"Retry-After": "5"}, code="disk") from None
         return json_answer({"job": message.job, "new": new}, 202)

@@ -1,0 +1,95 @@
+"""Ctrl-C before there is anything to end: while Python still imports, it leaves at once, with a line and exit code 130.
+
+An interruption raised in the middle of an import may come out as anything: as an ImportError of a compiled module, as a
+traceback, or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = [
+    "INTERRUPTED",
+    "deaf_to_interruptions",
+    "ignore_interruptions",
+    "leave_when_interrupted",
+    "raise_when_interrupted",
+    "was_interrupted",
+]
+
+#: Exit code of a process that somebody interrupted.
+INTERRUPTED = 130
+#: The process whose interruptions are answered from here.
+_process: int | None = None
+
+
+def leave_when_interrupted() -> None:
+    """Let SIGINT end the process at once: for the time in which nothing has begun; a signal that is ignored stays ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+        global _process
+        _process = os.getpid()
+
+
+def raise_when_interrupted() -> None:
+    """Let SIGINT raise KeyboardInterrupt again: work begins."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def ignore_interruptions() -> None:
+    """Hear no further SIGINT where the first was answered, or all is done: on the way out it would only add a traceback.
+
+    Only in a process that :func:`leave_when_interrupted` was called in, which is one that ends now.
+    """
+    if _process == os.getpid():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def deaf_to_interruptions() -> Iterator[None]:
+    """Ignore Ctrl-C for the moment in which processes are started: they inherit it, and who waits for them can end them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether an error is an interruption, or came of one.
+
+    Parameters
+    ----------
+    error : BaseException
+
+    Examples
+    --------
+    >>> try:
+    ...     try:
+    ...         raise KeyboardInterrupt
+    ...     except KeyboardInterrupt:
+    ...         raise ImportError("a compiled module did not load")
+    ... except ImportError as error:
+    ...     was_interrupted(error)
+    True
+    """
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    try:
+        os.write(2, b"dmoa: interrupted\n")
+    finally:
+        os._exit(INTERRUPTED)
