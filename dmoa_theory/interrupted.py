@@ -42,13 +42,20 @@ def raise_when_interrupted() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def ignore_interruptions() -> None:
+def ignore_interruptions() -> bool:
     """Hear no further SIGINT where the first was answered, or all is done: on the way out it would only add a traceback.
 
     Only in a process that :func:`leave_when_interrupted` was called in, which is one that ends now.
+
+    Returns
+    -------
+    bool
+        Whether it is such a process.
     """
-    if _process == os.getpid():
+    ends = _process == os.getpid()
+    if ends:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return ends
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from dmoa_theory.cli.options import WHOLE, Options
 from dmoa_theory.cli.output import print_json, progress
 from dmoa_theory.cli.testbed_report import report, write_run_folder
 from dmoa_theory.errors import BackendUnavailableError, InputError
+from dmoa_theory.interrupted import ignore_interruptions
 from dmoa_theory.model.run_record import OUTCOMES
 from dmoa_theory.quantities import show_seconds
 
@@ -161,9 +162,9 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
-    except KeyboardInterrupt:  # the process ends now: a signal on its way out would only add a traceback
-        before = signal.SIG_IGN
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:
+        if ignore_interruptions():
+            before = signal.SIG_IGN
         raise
     finally:
         if before is not None:
