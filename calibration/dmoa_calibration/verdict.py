@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from dmoa_theory.model.profile import ServiceFit
@@ -38,9 +37,8 @@ def verdict(
     >>> verdict(fit)
     'good to 2 % between 32 and 1024 prompt tokens and 8 to 64 output tokens; do not use beyond'
     """
-    percent = max(1, math.ceil(100 * fit.loo_median_rel_err - 1e-9))
     words = [
-        f"good to {percent} % between {fit.p_range[0]} and {fit.p_range[1]} prompt tokens"
+        f"{fit.good_to} between {fit.p_range[0]} and {fit.p_range[1]} prompt tokens"
         f" and {fit.o_range[0]} to {fit.o_range[1]} output tokens; do not use beyond"
     ]
     if contended and fit.clock == "cpu":

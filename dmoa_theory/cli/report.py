@@ -53,8 +53,7 @@ def headline(system: System) -> Iterator[str]:
 
 def _measurement(profile: Profile) -> str:
     weights = " with random weights" if profile.random_weights else ""
-    error = f"good to {100 * profile.fit.loo_median_rel_err:.0f} %"
-    return f"{profile.name}{weights}, {profile.backend} on {profile.hardware.cpu_model}, {error}"
+    return f"{profile.name}{weights}, {profile.backend} on {profile.hardware.cpu_model}, {profile.fit.good_to}"
 
 
 def _within(band: ErrorBand | None) -> str:

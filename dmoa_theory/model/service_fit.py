@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, overload
 
@@ -142,6 +143,11 @@ class ServiceFit:
         """
         by = self.sensitivity(p, o)
         return _plain(np.sqrt(np.clip(np.einsum("...i,ij,...j", by, self.cov, by), 0.0, None)))
+
+    @property
+    def good_to(self) -> str:
+        """How good the fit is on lengths left out of it, in whole per cent rounded up: "good to 3 %"."""
+        return f"good to {max(1, math.ceil(100 * self.loo_median_rel_err - 1e-9))} %"
 
     def covers(self, p: FloatLike, o: FloatLike) -> Any:
         """Whether (p, o) lies inside what was measured; a bool or an array of bool, shapes broadcast."""
