@@ -13,7 +13,7 @@ from dmoa_theory.cli.output import console, json_text, print_lines, print_table,
 from dmoa_theory.cli.report import headline
 
 if TYPE_CHECKING:
-    from dmoa_theory.cli.optimise import Further
+    from dmoa_theory.cli.optimise_further import Further
     from dmoa_theory.model.system import System
     from dmoa_theory.optimisation.decision import Decision
     from dmoa_theory.optimisation.individual import IndividualPlan

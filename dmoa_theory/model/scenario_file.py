@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.similar_files import suggestion
+from dmoa_theory.text_files import suggestion
 
 __all__ = ["ScenarioFile", "read_scenario_file"]
 

@@ -13,9 +13,10 @@ from dmoa_theory.optimisation.accuracies import Accuracies, accuracies
 from dmoa_theory.optimisation.candidates import Evaluations
 from dmoa_theory.optimisation.choose import optimise
 from dmoa_theory.optimisation.decision import Decision
+from dmoa_theory.optimisation.evaluated_plans import proportion
 from dmoa_theory.optimisation.individual import IndividualPlan, plan_by_user, search_for
 from dmoa_theory.optimisation.limits import Limits
-from dmoa_theory.optimisation.search import Search, proportion
+from dmoa_theory.optimisation.search import Search
 
 __all__ = ["Answering", "Asked"]
 
@@ -129,5 +130,5 @@ class Answering:
 
 def _serves(search: Search, system: System, limits: Limits) -> bool:
     """Whether the programs of an earlier search are those that these limits and rates ask for."""
-    same_cap = limits.max_utilisation == search.program.most_load
+    same_cap = limits.max_utilisation == search.most_load
     return same_cap and proportion(search.built.system.rates, system.rates) is not None

@@ -2,68 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from dmoa_theory.optimisation.evaluated_plans import Evaluated, Plans
 from dmoa_theory.optimisation.programs.congestion import Congestion
-
-if TYPE_CHECKING:
-    from dmoa_theory.optimisation.search import Evaluated, Search
 
 __all__ = ["best_common_with_gossip", "best_gossip"]
 
 
-def best_common_with_gossip(search: Search, common: Evaluated | None) -> Evaluated | None:
+def best_common_with_gossip(plans: Plans, common: Evaluated | None) -> Evaluated | None:
     """The best plan with one configuration for all and gossip of its own; from the most accurate configuration down.
 
     Parameters
     ----------
-    search : Search
+    plans : Plans
     common : Evaluated or None
         The best with uniform gossip.
     """
-    w, best = search.work, common
-    worth = w.share @ search.accuracy
+    w, best = plans.work, common
+    worth = w.share @ plans.accuracy
     for c in np.argsort(-worth, kind="stable").tolist():
         if not w.allowed[:, c].all() or not w.k[c]:
             continue
-        if best is not None and search.objective == "accuracy" and float(worth[c]) < best.accuracy - 1e-12:
+        if best is not None and plans.objective == "accuracy" and float(worth[c]) < best.accuracy - 1e-12:
             break
-        if best is not None and not search.time_left():
+        if best is not None and not plans.time_left():
             break
-        found = best_gossip(search, c)
-        if found is not None and search.better(found, best):
+        found = best_gossip(plans, c)
+        if found is not None and plans.better(found, best):
             best = found
     return best
 
 
-def best_gossip(search: Search, c: int, *, turns: int = 6) -> Evaluated | None:
+def best_gossip(plans: Plans, c: int, *, turns: int = 6) -> Evaluated | None:
     """Approximation: the gossip with the least mean latency when all run one configuration, the surrogate set anew each turn.
 
     Parameters
     ----------
-    search : Search
+    plans : Plans
     c : int
         Place of the configuration.
     turns : int
         Programs solved at most.
     """
-    w = search.work
+    w = plans.work
     choice = np.full(w.users.size, c)
     asked = w.uniform(choice)
-    program = search.gossip_program(choice)
-    cap = np.full(w.n, search.limits.max_utilisation)
-    best = search.evaluate(choice, asked) if w.load(choice, asked).max() < 1 else None
+    program = plans.gossip_program(choice)
+    cap = np.full(w.n, plans.limits.max_utilisation)
+    best = plans.evaluate(choice, asked) if w.load(choice, asked).max() < 1 else None
     congestion = (
         Congestion.at(w, choice, asked, best.estimate) if best is not None else Congestion.pollaczek_khinchine(w, choice, asked)
     )
     for _ in range(turns):
-        search.rounds += 1
-        found_asked = program.solve(congestion, cap, scale=search.scale)
+        plans.rounds += 1
+        found_asked = program.solve(congestion, cap, scale=plans.scale)
         if found_asked is None:
             return best
-        found = search.evaluate(choice, found_asked)
+        found = plans.evaluate(choice, found_asked)
         if best is None or found.figures.mean_latency < best.figures.mean_latency * (1 - 1e-4):
             best, congestion = found, Congestion.at(w, choice, found_asked, found.estimate)
         else:

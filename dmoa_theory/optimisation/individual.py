@@ -11,13 +11,14 @@ import numpy as np
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.model.system import System
+from dmoa_theory.optimisation.evaluated_plans import Evaluated
 from dmoa_theory.optimisation.limits import Figures, Limits, figures_of
 from dmoa_theory.optimisation.programs.mixed import Certificate
 from dmoa_theory.optimisation.programs.settle import settle
 from dmoa_theory.optimisation.programs.work import Work
 from dmoa_theory.optimisation.recommend import STANDARD_ERRORS
 from dmoa_theory.optimisation.robust import at_upper_limits
-from dmoa_theory.optimisation.search import Evaluated, Search
+from dmoa_theory.optimisation.search import Search
 from dmoa_theory.optimisation.verify import Trial, try_out
 
 __all__ = ["IndividualPlan", "plan_by_user", "search_for"]

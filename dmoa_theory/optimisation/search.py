@@ -4,89 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from dmoa_theory.delay.latency import latency
-from dmoa_theory.delay.latency_estimate import LatencyEstimate
-from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray, IntArray
 from dmoa_theory.model.system import System
 from dmoa_theory.optimisation.best_gossip import best_common_with_gossip
-from dmoa_theory.optimisation.candidates import latency_margins
-from dmoa_theory.optimisation.limits import LATENCIES, Figures, Limits, Violation, figures_of
+from dmoa_theory.optimisation.evaluated_plans import Evaluated, Plans
+from dmoa_theory.optimisation.limits import LATENCIES, Limits
 from dmoa_theory.optimisation.programs.congestion import Congestion
-from dmoa_theory.optimisation.programs.gossip import GossipProgram
 from dmoa_theory.optimisation.programs.mixed import Budgets, Certificate, MixedProgram
-from dmoa_theory.optimisation.programs.settle import settle
-from dmoa_theory.optimisation.programs.work import work_of
 from dmoa_theory.optimisation.refining import best_of_all, improved
 
-__all__ = ["Evaluated", "Search", "proportion"]
+__all__ = ["Search"]
 
 _ROUNDS = 10
 # How much a budget shrinks when a plan that seemed admissible is not, beyond what the new constants say.
 _CUT = 0.997
 # How much more of a limit a price is told for.
 _MORE = 1.1
-# Estimates and compiled programs that are kept.
-_KEPT = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evaluated:
-    """A plan by user with the full theory's figures.
-
-    Attributes
-    ----------
-    choice : ndarray of int, shape (U,)
-    asked : ndarray, shape (L,)
-    accuracy : float
-        Over all prompts.
-    estimate : LatencyEstimate
-        With margins where the plan is robust.
-    figures : Figures
-    violations : tuple of Violation
-    """
-
-    choice: IntArray
-    asked: FloatArray
-    accuracy: float
-    estimate: LatencyEstimate
-    figures: Figures
-    violations: tuple[Violation, ...]
-
-    @property
-    def feasible(self) -> bool:
-        """Whether every limit is met."""
-        return not self.violations
-
-    def same_as(self, other: Evaluated | None) -> bool:
-        """Whether it is the same plan."""
-        return (
-            other is not None and bool((self.choice == other.choice).all()) and np.allclose(self.asked, other.asked, atol=1e-6)
-        )
-
-
-class Search:
+class Search(Plans):
     """Solve, re-evaluate with the full theory, set the surrogate's constants anew, tighten, and solve again.
 
     Parameters
     ----------
-    system : System
-    configurations : sequence of (int, int)
-    accuracy : ndarray, shape (U, C)
-        Of every user with prompts in every configuration.
-    limits : Limits
-    objective : str
-        ``"accuracy"`` or ``"latency"``.
-    per_user, gossip : bool
-        What is free.
-    margin : bool
-        Whether latencies are raised by their typical error.
-    least : float
-        Smallest inclusion probability, as a share of uniform gossip's.
+    system, configurations, accuracy, limits, objective, per_user, gossip, margin, least
+        As of :class:`~dmoa_theory.optimisation.evaluated_plans.Plans`.
     gap, time_limit : float
         Relative gap at which a program may stop, and seconds for all of them together (as much again for the evaluations).
     solver : str
@@ -108,129 +54,39 @@ class Search:
         time_limit: float = 10.0,
         solver: str = "HIGHS",
     ) -> None:
-        self.work = work_of(system, configurations)
-        self.accuracy, self.limits, self.objective = accuracy, limits, objective
-        self.per_user, self.gossip, self.margin, self.least = per_user, gossip, margin, least
-        self.gap, self.time_limit = gap, time_limit
+        super().__init__(
+            system,
+            configurations,
+            accuracy,
+            limits,
+            objective=objective,
+            per_user=per_user,
+            gossip=gossip,
+            margin=margin,
+            least=least,
+            time_limit=time_limit,
+        )
+        self.gap = gap
         self.program = MixedProgram(
             self.work,
             accuracy,
             gossip=gossip,
             least=least,
             objective=objective,
-            most_load=limits.max_utilisation,
+            most_load=self.most_load,
             solver=solver,
         )
-        self.scale, self.built = 1.0, self.work
-        self._gossips: dict[bytes, GossipProgram] = {}
-        self._estimates: dict[tuple[bytes, bytes], LatencyEstimate] = {}
-        self._start(limits)
 
     def _start(self, limits: Limits) -> None:
-        self.limits, self.evaluations, self.rounds = limits, 0, 0
+        super()._start(limits)
         self.certificate: Certificate | None = None
         self.exhausted: int | None = None
-        self._until = time.perf_counter() + self.time_limit
         self._cap = np.full(self.work.n, limits.max_utilisation)
         self._tighter = dict.fromkeys(LATENCIES, 1.0)
 
-    def under(self, limits: Limits, rates: FloatArray | None = None) -> Search:
-        """The same search under other limits, and at other rates in the same proportions; the programs stay compiled.
-
-        Parameters
-        ----------
-        limits : Limits
-            With the utilisation that was allowed when the search was made, or less.
-        rates : ndarray, shape (n,), prompts/s, optional
-            Default those of the last time.
-
-        Raises
-        ------
-        InputError
-            When the limits or the rates ask for programs that were not compiled.
-        """
-        if limits.max_utilisation > self.program.most_load:
-            raise InputError("max_utilisation", limits.max_utilisation, f"at most {self.program.most_load:g}, as compiled")
-        if rates is not None and not np.array_equal(rates, self.work.system.rates):
-            scale = proportion(self.built.system.rates, rates)
-            if scale is None:
-                raise InputError("rates", "other proportions", "the rates of the system, all multiplied by one factor")
-            self.scale, self.work = scale, self.built.at_rates(rates)
-            self._estimates.clear()
-        self._start(limits)
-        return self
-
-    def evaluate(self, choice: IntArray, asked: FloatArray) -> Evaluated:
-        """A plan with the full theory's figures."""
-        self.evaluations += 1
-        estimate = self._estimate(choice, asked)
-        figures = figures_of(estimate)
-        held = figures.raised(latency_margins(estimate.expected_error)) if self.margin else figures
-        accuracy = float(self.work.share @ self.accuracy[np.arange(choice.size), choice])
-        return Evaluated(
-            choice=choice,
-            asked=asked,
-            accuracy=accuracy,
-            estimate=estimate,
-            figures=held,
-            violations=self.limits.broken(held, accuracy),
-        )
-
-    def _estimate(self, choice: IntArray, asked: FloatArray) -> LatencyEstimate:
-        """The latency of a plan; worked out once for all limits, as far as some hundred plans are kept."""
-        key = choice.tobytes(), asked.tobytes()
-        if key not in self._estimates:
-            if len(self._estimates) >= _KEPT:
-                self._estimates.clear()
-            uniform = not self.gossip or np.allclose(asked, self.work.uniform(choice), atol=1e-9)
-            self._estimates[key] = latency(settle(self.work, choice, None if uniform else asked))
-        return self._estimates[key]
-
-    def gossip_program(self, choice: IntArray) -> GossipProgram:
-        """The program of the best gossip for these choices, compiled once."""
-        key = choice.tobytes()
-        if key not in self._gossips:
-            if len(self._gossips) >= _KEPT:
-                self._gossips.clear()
-            self._gossips[key] = GossipProgram(self.built, choice, least=self.least)
-        return self._gossips[key]
-
-    def better(self, one: Evaluated, other: Evaluated | None) -> bool:
-        """Whether a feasible plan beats another."""
-        if not one.feasible:
-            return False
-        if other is None:
-            return True
-        if self.objective == "latency":
-            return one.figures.mean_latency < other.figures.mean_latency * (1 - 1e-9)
-        if abs(one.accuracy - other.accuracy) > 1e-9:
-            return one.accuracy > other.accuracy
-        return one.figures.mean_latency < other.figures.mean_latency * (1 - 1e-6)
-
-    def common(self) -> tuple[Evaluated | None, Evaluated]:
-        """The best plan with one configuration for all, and what to start from: that one, failing that the lightest."""
-        best, lightest = None, None
-        w = self.work
-        for c in range(len(w.configurations)):
-            if not w.allowed[:, c].all():
-                continue
-            choice = np.full(w.users.size, c)
-            asked = w.uniform(choice)
-            if w.load(choice, asked).max() >= 1:
-                continue
-            found = self.evaluate(choice, asked)
-            if self.better(found, best):
-                best = found
-            if lightest is None or found.figures.max_utilisation < lightest.figures.max_utilisation:
-                lightest = found
-        if lightest is None:
-            choice = np.where(w.allowed, w.own_load, np.inf).argmin(axis=1)
-            lightest = self.evaluate(choice, w.uniform(choice))
-        return best, best or lightest
-
     def run(self, progress: Callable[[float], None] | None = None) -> tuple[Evaluated | None, Evaluated | None]:
         """The best plan found that meets every limit under the full theory, and the best common one."""
-        self._until = time.perf_counter() + self.time_limit
+        self._start_clock()
         common, last = self.common()
         best = common
         if self.gossip:
@@ -267,13 +123,9 @@ class Search:
 
     def one_for_all(self) -> tuple[Evaluated | None, Evaluated | None]:
         """The best plan with one configuration for all users, each with its best gossip, and the best with uniform gossip."""
-        self._until = time.perf_counter() + self.time_limit
+        self._start_clock()
         common, _ = self.common()
         return (best_common_with_gossip(self, common) if self.gossip else common), common
-
-    def time_left(self) -> bool:
-        """Whether a further program may be solved."""
-        return time.perf_counter() < self._until
 
     def _gain(self, found: Evaluated, best: Evaluated | None) -> float:
         """Relative gain of a plan over the best so far."""
@@ -369,17 +221,3 @@ class Search:
             if here.choice is not None and there.choice is not None:
                 found.append((name, allowed, _MORE * allowed, max(0.0, there.value - here.value)))
         return tuple(found)
-
-
-def proportion(rates: FloatArray, others: FloatArray) -> float | None:
-    """The factor that makes rates the others, to 1e-12; None where there is none, or where it is 0.
-
-    Examples
-    --------
-    >>> proportion(np.array([1.0, 0.0, 2.0]), np.array([0.5, 0.0, 1.0]))
-    0.5
-    >>> proportion(np.array([1.0, 0.0, 2.0]), np.array([0.5, 0.1, 1.0])) is None
-    True
-    """
-    factor = float(others.sum() / rates.sum())
-    return factor if factor > 0 and np.allclose(rates * factor, others, rtol=1e-12, atol=0.0) else None

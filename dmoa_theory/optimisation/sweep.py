@@ -16,8 +16,9 @@ import numpy as np
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.interrupted import deaf_to_interruptions
+from dmoa_theory.optimisation.evaluated_plans import Evaluated
 from dmoa_theory.optimisation.limits import Limits
-from dmoa_theory.optimisation.search import Evaluated, Search
+from dmoa_theory.optimisation.search import Search
 from dmoa_theory.simulation.steady.cluster import on_cluster
 from dmoa_theory.whole_files import write_whole
 

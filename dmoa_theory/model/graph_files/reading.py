@@ -17,7 +17,7 @@ from dmoa_theory.model.graph_files.graphml import parse_graphml
 from dmoa_theory.model.graph_files.records import Records, device_names, link_arrays, node_column
 from dmoa_theory.model.graph_files.tables import parse_csv, parse_edge_list
 from dmoa_theory.model.network import Network
-from dmoa_theory.similar_files import suggestion
+from dmoa_theory.text_files import read_text
 
 __all__ = ["READERS", "read_graph"]
 
@@ -33,27 +33,6 @@ READERS: Mapping[str, Callable[[str, str], Records]] = MappingProxyType(
     }
 )
 """From the extension to the function that reads the file's text."""
-
-
-def _text(path: Path) -> str:
-    """Read a file as UTF-8, with or without a byte-order mark."""
-    file = str(path)
-    if os.path.lexists(path) and not os.path.isfile(path):  # a pipe would be waited for without end
-        raise TopologyError("", "a folder" if os.path.isdir(path) else "not a regular file", "a file", file=file)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise TopologyError("", "no such file", f"the path of an existing file{suggestion(path)}", file=file) from None
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or error
-        raise TopologyError("", reason, "a file that can be read", file=file) from None
-    if not data.strip():
-        raise TopologyError("", "an empty file", "a graph of at least one device", file=file)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise TopologyError(f"line {line}", f"byte 0x{data[error.start]:02x}", "text in UTF-8", file=file) from None
 
 
 def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) -> GraphFile:
@@ -102,7 +81,8 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
     file = str(path)
     if path.suffix.lower() not in READERS:
         raise TopologyError("", path.suffix or "no extension", f"a file ending in {', '.join(READERS)}", file=file)
-    records = READERS[path.suffix.lower()](_text(path), file)
+    text = read_text(path, content="a graph of at least one device", error=TopologyError)
+    records = READERS[path.suffix.lower()](text, file)
     if not records.nodes:
         raise TopologyError("", "no devices", "a graph of at least one device", file=file)
     if directed is None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.similar_files import suggestion
 from dmoa_theory.simulation.traces.csv_file import parse_trace_csv, trace_csv
 from dmoa_theory.simulation.traces.json_file import parse_trace_json, trace_json
 from dmoa_theory.simulation.traces.trace import Trace
+from dmoa_theory.text_files import read_text
 from dmoa_theory.whole_files import write_whole
 
 __all__ = ["read_trace", "write_trace"]
@@ -49,7 +49,7 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
     """
     path = Path(path)
     parse = _READERS[_format(path)]
-    return parse(_text(path), str(path))
+    return parse(read_text(path, content="a trace of at least one query"), str(path))
 
 
 def write_trace(trace: Trace, path: str | os.PathLike[str]) -> Path:
@@ -86,24 +86,3 @@ def _format(path: Path) -> str:
     if extension not in _READERS:
         raise InputError("", path.suffix or "no extension", f"a file ending in {' or '.join(_READERS)}", file=str(path))
     return extension
-
-
-def _text(path: Path) -> str:
-    """A file as UTF-8, with or without a byte-order mark."""
-    file = str(path)
-    if os.path.lexists(path) and not os.path.isfile(path):  # a pipe would be waited for without end
-        raise InputError("", "a folder" if os.path.isdir(path) else "not a regular file", "a file", file=file)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError("", "no such file", f"the path of an existing file{suggestion(path)}", file=file) from None
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or error
-        raise InputError("", reason, "a file that can be read", file=file) from None
-    if not data.strip():
-        raise InputError("", "an empty file", "a trace of at least one query", file=file)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"line {line}", f"byte 0x{data[error.start]:02x}", "text in UTF-8", file=file) from None

@@ -1,0 +1,71 @@
+"""Read text files that users name: one line says what is wrong with the file, and which one was perhaps meant."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+from dmoa_theory.errors import InputError
+
+__all__ = ["read_text", "suggestion"]
+
+
+def read_text(path: Path, *, content: str, error: type[InputError] = InputError) -> str:
+    """Read a file as UTF-8, with or without a byte-order mark.
+
+    Parameters
+    ----------
+    path : Path
+    content : str
+        What the file should hold, for the complaint about an empty one.
+    error : type of InputError
+        What to raise.
+
+    Raises
+    ------
+    InputError
+        One line: no regular file, none of this name (a similar one is suggested), not readable, empty, not UTF-8.
+
+    Examples
+    --------
+    >>> read_text(Path("nowhere/office.csv"), content="a trace")
+    Traceback (most recent call last):
+    dmoa_theory.errors.InputError: nowhere/office.csv: no such file: the path of an existing file
+    """
+    file = str(path)
+    if os.path.lexists(path) and not os.path.isfile(path):  # a pipe would be waited for without end
+        raise error("", "a folder" if os.path.isdir(path) else "not a regular file", "a file", file=file)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise error("", "no such file", f"the path of an existing file{suggestion(path)}", file=file) from None
+    except (OSError, ValueError) as failure:  # ValueError: a name that no file can have
+        reason = getattr(failure, "strerror", None) or failure
+        raise error("", reason, "a file that can be read", file=file) from None
+    if not data.strip():
+        raise error("", "an empty file", content, file=file)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as failure:
+        line = data.count(b"\n", 0, failure.start) + 1
+        raise error(f"line {line}", f"byte 0x{data[failure.start]:02x}", "text in UTF-8", file=file) from None
+
+
+def suggestion(path: Path) -> str:
+    """The end of a complaint about a missing file: ``"; did you mean ...?"``, or nothing.
+
+    Names are compared without the extension, among files of the same one; all extensions where the path has none.
+
+    Examples
+    --------
+    >>> suggestion(Path("nowhere/office.toml"))
+    ''
+    """
+    try:
+        there = sorted(entry.name for entry in path.parent.iterdir())
+    except OSError:
+        return ""
+    alike = {Path(name).stem: name for name in there if path.suffix in ("", Path(name).suffix)}
+    near = get_close_matches(path.stem, alike, n=1)
+    return f"; did you mean {alike[near[0]]}?" if near else ""
