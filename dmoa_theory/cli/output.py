@@ -28,6 +28,8 @@ __all__ = [
 _REPORT_WIDTH = 110
 #: Characters that are left of a long name where a table is too wide.
 _SHORTEST_NAME = 12
+#: Columns of words that go over several lines where there is no room.
+_WRAPPED = {"verdict", "asks in a layer"}
 # The blank between a figure and what it counts.
 _FIGURE = re.compile(r"(?<=[0-9,=]) (?=(?:%|±|s|ms|h|k=\d|[KMGT]iB|points|times|per|prompts)\b|%|±)|(?<=±) (?=\d)|(?<=per) ")
 
@@ -78,9 +80,9 @@ def print_table(out: Console, table: Table) -> None:
     widths = [max(map(cell_len, column)) for column in zip(table.heads, *table.rows, strict=True)]
     room = out.width - sum(widths[1:]) - 3 * (len(widths) - 1) - 2  # three blanks between columns, one at either edge
     for place, head in enumerate(table.heads):
-        words = place == 0 or head in {"verdict", ""}
-        most = max(room, _SHORTEST_NAME) if place == 0 and "verdict" not in table.heads else None
-        drawn.add_column(head, justify="left" if words else "right", no_wrap=head != "verdict", max_width=most)
+        words = place == 0 or head in {*_WRAPPED, ""}
+        most = max(room, _SHORTEST_NAME) if place == 0 and not _WRAPPED.intersection(table.heads) else None
+        drawn.add_column(head, justify="left" if words else "right", no_wrap=head not in _WRAPPED, max_width=most)
     for row in table.rows:
         style = "bold" if row[-1].startswith("RECOMMENDED") else "red" if row[-1] == "overloaded" else ""
         drawn.add_row(*(Text(cell) for cell in row), style=style)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmoa_theory.delay.expected_error import NEAREST, Likeness, likeness, place_of, validation_rows
+from dmoa_theory.delay.expected_error import NEAREST, STUDIED, Likeness, likeness, place_of, validation_rows
 from dmoa_theory.model.system import System
 from dmoa_theory.stability.loads import work_moments
 
@@ -72,4 +72,4 @@ def wait_errors(system: System) -> WaitErrors | None:
 
 
 def _of(row: dict[str, str]) -> Likeness:
-    return Likeness(row["kind"], int(row["devices"]), *(float(row[name]) for name in Likeness._fields[2:]))
+    return Likeness(row["kind"], int(row["devices"]), *(float(row[name]) for name in STUDIED[2:]))

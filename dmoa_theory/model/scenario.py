@@ -151,7 +151,22 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
             constraints=constraints,
             accuracy=_accuracy_name(scenario.accuracy.table, folder),
             title=scenario.title or path.stem,
+            remarks=() if graph is None else tuple(_overridden(scenario, graph)),
         )
+
+
+def _overridden(scenario: ScenarioFile, graph: GraphFile) -> Iterator[str]:
+    """What a graph file says of its devices and the scenario says otherwise."""
+    service = scenario.service
+    times = "service.samples" if service.samples is not None else "service.profile" if service.profile is not None else None
+    instead = {
+        "rate": None if scenario.arrivals.rate is None else "arrivals.rate",
+        "service_mean": times or (None if service.mean is None else "service.mean"),
+        "service_scv": times or (None if service.scv is None else "service.scv"),
+    }
+    for name, key in instead.items():
+        if key is not None and getattr(graph, name) is not None:
+            yield f"{key} takes the place of {name} in {scenario.network.file}"
 
 
 def _printable_paths(scenario: ScenarioFile, file: str) -> None:

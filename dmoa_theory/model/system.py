@@ -64,6 +64,8 @@ class System:
         Bundled accuracy data set, or the path of a CSV.
     title : str
         For reports.
+    remarks : tuple of str
+        What to be wary of in where it comes from.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class System:
     constraints: Constraints = field(default_factory=Constraints)
     accuracy: str | None = None
     title: str = ""
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the parts fit each other."""
@@ -307,9 +310,9 @@ class System:
         return there + back
 
     def warnings(self) -> tuple[str, ...]:
-        """What to be wary of in the measurements behind the system, one sentence each."""
+        """What to be wary of in where the system comes from and the measurements behind it, one sentence each."""
         ks = {group.k for group in self.groups() if group.M > 0} or {0}
-        return tuple(dict.fromkeys(text for k in sorted(ks) for text in self.service.warnings(k)))
+        return tuple(dict.fromkeys([*self.remarks, *(text for k in sorted(ks) for text in self.service.warnings(k))]))
 
     @property
     def has_delay(self) -> bool:

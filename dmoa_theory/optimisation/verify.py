@@ -137,6 +137,11 @@ def try_out(
     queries, most_queries : int
         Prompts to keep at first, and at most; four times as many while a limit lies within an interval.
 
+    Raises
+    ------
+    KeyboardInterrupt
+        When the simulation was interrupted.
+
     Notes
     -----
     A limit on every user is held against the slowest user of the simulation. The largest of several noisy figures is too high
@@ -144,6 +149,8 @@ def try_out(
     """
     while True:
         result = simulate(system, queries=queries, seed=seed)
+        if result.partial:  # half a trial proves nothing: who interrupted it wants the end of the whole
+            raise KeyboardInterrupt
         trial = Trial(result=result, figures=_figures(result, limits, predicted))
         if not trial.stable or not trial.open or 4 * queries > most_queries:
             return trial

@@ -24,7 +24,7 @@ import numpy as np
 
 import dmoa_theory
 from dmoa_theory import System, latency
-from dmoa_theory.delay.expected_error import QUANTITIES, Likeness, likeness
+from dmoa_theory.delay.expected_error import QUANTITIES, STUDIED, likeness
 from dmoa_theory.delay.independent import independent_latency
 from dmoa_theory.delay.queue import pollaczek_khinchine
 from dmoa_theory.model.checks import FloatArray
@@ -106,7 +106,7 @@ def _column(method: str, name: str) -> str:
 
 COLUMNS = (
     "name",
-    *Likeness._fields,
+    *STUDIED,
     *QUANTITIES,
     *PARTS,
     *(f"{name}_noise" for name in QUANTITIES),
@@ -122,7 +122,7 @@ def table(rows: list[Row], found: list[Row]) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    if name in Likeness._fields or isinstance(value, str):
+    if name in STUDIED or isinstance(value, str):
         return value if isinstance(value, str) else f"{value:.5g}"
     return f"{value:.4f}" if "noise" in name else f"{value:+.4f}"
 

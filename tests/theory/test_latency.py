@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dmoa_theory import MoA, Network, ServiceTime, System, latency
+from dmoa_theory import MoA, Network, ServiceTime, System, latency, simulate
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
 from dmoa_theory.model.footprint import Footprint
+from dmoa_theory.stability.loads import utilisation
 
 LEVELS = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
@@ -151,6 +152,17 @@ def test_devices_of_speeds_far_apart_have_a_latency(k: int) -> None:
     found = figures(latency(system))
     assert np.isfinite(found).all()
     assert found[0] > 2000 * k / 3
+
+
+def test_a_median_far_below_the_mean_is_found() -> None:
+    """M = 1, k = 1, one device in nine a million times slower than the fastest: most prompts never meet it, half are quick."""
+    mean = np.exp(np.linspace(0, np.log(1e6), 9))[[3, 0, 5, 8, 1, 7, 2, 6, 4]]
+    system = System.from_arrays(np.ones((9, 9)) - np.eye(9), 1 / mean, mean, M=1, k=1, law="exponential")
+    system = system.with_rates(system.rates * 0.5 / float(utilisation(system).max()))
+    found, simulated = latency(system), simulate(system, queries=200_000, seed=1)
+    assert found.p50 == pytest.approx(float(simulated.p50.value), rel=0.08)
+    assert found.p50 < 1e-3 * found.mean
+    assert "apart are far more unlike than theirs: the error may be larger" in str(found.expected_error.basis)
 
 
 def test_latency_rises_with_layers_and_neighbours() -> None:

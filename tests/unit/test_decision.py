@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -359,3 +360,19 @@ def test_the_noise_says_what_it_is() -> None:
         "within the noise of 5.0 points (the most that is given up for speed; the standard error of the difference is" in wide
     )
     assert "(the standard error of the difference)" in optimise(load_scenario(), simulation=False, explain=False).why
+
+
+def test_a_trial_that_is_interrupted_is_the_end_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a simulation says nothing of a configuration: it may not be passed over for it."""
+    from dmoa_theory.optimisation import verify
+
+    whole = verify.simulate
+
+    def half(*arguments: Any, **options: Any) -> Any:
+        return replace(whole(*arguments, **options), partial=True)
+
+    monkeypatch.setattr(verify, "simulate", half)
+    with pytest.raises(KeyboardInterrupt):
+        try_out(_system().with_moa(0, 0), Limits(), queries=2000)
+    with pytest.raises(KeyboardInterrupt):
+        optimise(_system())

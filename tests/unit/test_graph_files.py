@@ -316,6 +316,12 @@ REFUSED: list[tuple[str, str | bytes, str]] = [
     ("g.gml", "graph [ node 3 ]", "node = 3: node [ ... ]"),
     ("g.gml", "graph [ node [ id 0 id 1 ] ]", "id = given twice: once a node"),
     ("g.gml", 'graph [ node [ label "a" ] ]', "node id is missing: every node has one"),
+    (
+        "g.gml",
+        "graph [ node [ id 0 ] node [ id 1 ] edge [ source 0 target 1 link_rate 5 ] ]",
+        "link_rate[0 -> 1] = 5: left out: it is one for all links, link_rate under [network] of the scenario",
+    ),
+    ("g.csv", "from,to,link_rate\na,b,5\n", "column = link_rate: left out: it is one for all links, link_rate under [network]"),
     ("g.gml", "graph [ node [ id 0.5 ] ]", "node id = 0.5: text or a whole number"),
     ("g.gml", "graph [ node [ id 0 rate +INF ] ]", "rate[0] = +INF: a finite number of prompts/s, 0 or more"),
     (

@@ -425,3 +425,28 @@ def test_complaints_name_the_scenario_and_its_own_keys(read: Callable[..., Syste
         read(PLAIN, "arrivals.rate=[1, 2, -3, 4]")
     error = caught.value
     assert (error.file, error.field, error.value) == (str(tmp_path / "office.toml"), "arrivals.rate[2]", -3)
+
+
+INSTEAD = (("arrivals.rate", "rate"), ("service.mean", "service_mean"))
+
+
+def test_what_a_scenario_says_in_place_of_its_graph_file_is_told(tmp_path: Path) -> None:
+    """Rates and service times of the file that do not count, one sentence each; what counts is not spoken of."""
+    (tmp_path / "g.csv").write_text(
+        "from,to,rate,service_mean,service_scv\na,b,,,\nb,a,,,\na,,0.001,20,0.5\nb,,0.002,30,0.5\n", encoding="utf-8"
+    )
+    path = tmp_path / "s.toml"
+    text = '[network]\nfile = "g.csv"\n[moa]\nM = 1\nk = 1\n[arrivals]\n{}\n[service]\n{}\n'
+    path.write_text(text.format("", ""), encoding="utf-8")
+    assert load_scenario(path).warnings() == ()
+    path.write_text(text.format("rate = 0.004", "mean = 10"), encoding="utf-8")
+    told = tuple(
+        f"{key} takes the place of {name} in g.csv"
+        for key, name in (("arrivals.rate", "rate"), ("service.mean", "service_mean"))
+    )
+    assert load_scenario(path).warnings() == told
+    assert load_scenario(path).with_moa(0, 0).warnings() == told
+    profile = 'profile = "epyc-1thread-qwen2-0.5b-q8-llama.cpp-2026-11-23"\nprompt_tokens = 100\noutput_tokens = 50\n'
+    path.write_text(text.format("", profile), encoding="utf-8")
+    found = [text for text in load_scenario(path).warnings() if "takes the place" in text]
+    assert found == [f"service.profile takes the place of {name} in g.csv" for name in ("service_mean", "service_scv")]

@@ -17,6 +17,9 @@ from dmoa_theory.model.checks import FloatArray, IntArray
 __all__ = ["StageCurve", "comonotone_quantiles", "sum_quantiles"]
 
 _NODES, _SPAN = 1024, 12.0
+# Where the median lies within so few nodes of 0, because most queries are quick and a few very slow, the beginning is looked up
+# again on a grid so many times finer, at most so many times.
+_FEW, _FINER, _TURNS = 24, 32, 6
 
 
 class StageCurve(NamedTuple):
@@ -31,6 +34,8 @@ def sum_quantiles(
 ) -> FloatArray:
     """Quantiles of the sum of independent stages, shape (rows, levels), s; numerical, to about a hundredth of the deviation.
 
+    Where the median is far below the deviation, what lies about it is found to a few per cent of itself.
+
     Parameters
     ----------
     curves : list of StageCurve
@@ -42,15 +47,32 @@ def sum_quantiles(
         Probabilities, rising.
     """
     step = (mean + _SPAN * deviation) / _NODES
-    transform = np.ones((mean.size, _NODES + 1), dtype=np.complex128)
-    masses = np.empty((mean.size, _NODES))
+    place = _places(curves, repeats, step, levels)
+    found = place * step[:, None]
+    middle = min(int(np.searchsorted(levels, 0.5)), levels.size - 1)
+    rows = np.arange(mean.size)
+    for _ in range(_TURNS):
+        few = place[:, middle] < _FEW
+        rows, step = rows[few], step[few] / _FINER
+        if not rows.size:
+            break
+        part = [StageCurve(curve.times[rows], curve.chances[rows]) for curve in curves]
+        place = _places(part, [repeat[rows] for repeat in repeats], step, levels)
+        # a law cut off at the end of the grid is exact before it
+        found[rows] = np.where(place < 0.75 * _NODES, place * step[:, None], found[rows])
+    return np.asarray(found)
+
+
+def _places(curves: list[StageCurve], repeats: list[IntArray], step: FloatArray, levels: FloatArray) -> FloatArray:
+    """Quantiles in steps of a grid of its own for each row, shape (rows, levels); what lies beyond the grid at its end."""
+    transform = np.ones((step.size, _NODES + 1), dtype=np.complex128)
+    masses = np.empty((step.size, _NODES))
     for curve, repeat in zip(curves, repeats, strict=True):
         spread_masses(curve.times, curve.chances, step, masses)
         transform *= np.fft.rfft(masses, 2 * _NODES, axis=1) ** repeat[:, None]
     law = np.cumsum(np.fft.irfft(transform, 2 * _NODES, axis=1)[:, :_NODES], axis=1)
     nodes = np.arange(_NODES) + 0.5
-    found = [np.interp(levels, np.maximum.accumulate(row), nodes) for row in law]
-    return np.asarray(np.stack(found) * step[:, None])
+    return np.stack([np.interp(levels, np.maximum.accumulate(row), nodes) for row in law])
 
 
 def comonotone_quantiles(curves: list[StageCurve], repeats: list[IntArray], levels: FloatArray) -> FloatArray:

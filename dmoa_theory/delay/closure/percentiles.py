@@ -158,7 +158,7 @@ def quantile_of_many(percentiles: FloatArray, weight: FloatArray, level: float) 
     def excess(t: float) -> float:
         above = np.clip((rows <= t).sum(axis=1), 1, GRID.size - 1)
         low, high = rows[every, above - 1], rows[every, above]
-        part = np.clip(np.divide(t - low, high - low, out=np.ones(every.size), where=high > low), 0.0, None)
+        part = np.clip(np.divide(t - low, high - low, out=np.ones(every.size), where=high > low * (1 + 1e-9)), 0.0, None)
         reached = -np.expm1(-(depth[above - 1] + part * (depth[above] - depth[above - 1])))
         return float(share @ np.where(t < rows[:, 0], 0.0, reached)) - level
 

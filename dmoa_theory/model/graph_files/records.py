@@ -14,6 +14,7 @@ from dmoa_theory.errors import InputError, TopologyError
 from dmoa_theory.model.checks import FloatArray, IntArray
 
 __all__ = [
+    "ONE_RATE",
     "Attributes",
     "Edge",
     "NodeId",
@@ -31,6 +32,9 @@ Attributes: TypeAlias = Mapping[str, object]
 
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 _LONGEST_NAME = 40
+
+#: What to do with the rate of a link in a graph file.
+ONE_RATE = "left out: it is one for all links, link_rate under [network] of the scenario"
 
 # What is allowed, and whether 0 is.
 _RULES = {
@@ -176,6 +180,8 @@ def link_arrays(
         owner = (names[u], names[v]) if names else (edge.u, edge.v)
         if u == v:
             raise TopologyError(f"edge {_arrow(owner)}", "a self-loop", "none: the own device always takes part", file=file)
+        if "link_rate" in edge.attributes:
+            raise TopologyError(f"link_rate[{_arrow(owner)}]", in_short(edge.attributes["link_rate"]), ONE_RATE, file=file)
         if weighted and "weight" not in edge.attributes:
             raise TopologyError(f"weight[{_arrow(owner)}]", InputError.MISSING, "on every edge or on none", file=file)
         delay = _checked("link_delay", edge.attributes["link_delay"], owner, file) if "link_delay" in edge.attributes else 0.0

@@ -8,7 +8,7 @@ import re
 from difflib import get_close_matches
 
 from dmoa_theory.errors import InputError, TopologyError
-from dmoa_theory.model.graph_files.records import Attributes, Edge, NodeId, Records, number_or_text, shown
+from dmoa_theory.model.graph_files.records import ONE_RATE, Attributes, Edge, NodeId, Records, number_or_text, shown
 
 __all__ = ["DEVICE_COLUMNS", "EDGE_COLUMNS", "parse_csv", "parse_edge_list"]
 
@@ -113,6 +113,8 @@ def parse_csv(text: str, file: str) -> Records:
 def _edge_table(header: list[str], rows: list[tuple[int, list[str]]], file: str) -> Records:
     known = ("from", "to", *EDGE_COLUMNS, *DEVICE_COLUMNS)
     for column in header:
+        if column == "link_rate":
+            raise TopologyError("column", column, ONE_RATE, file=file)
         if column not in known:
             near = get_close_matches(column, known, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
