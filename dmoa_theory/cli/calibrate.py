@@ -86,7 +86,7 @@ def calibrate(
     if model is None and synthetic is None and backend != "openai_http":
         raise InputError("--model", InputError.MISSING, "a model folder, or --synthetic NAME for a shape with random weights")
     engine["n_threads"] = 1 if threads is None else threads
-    with _progress() as advance:
+    with _progress() as advance, _told_where_samples_are(profile):
         measured = measure(
             backend or "transformers",
             **engine,
@@ -104,6 +104,20 @@ def calibrate(
     else:
         _report(measured, profile)
     return 0
+
+
+@contextmanager
+def _told_where_samples_are(profile: Path) -> Iterator[None]:
+    """Say after an interruption that what was measured is not lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from dmoa_calibration.samples import journal_path
+
+        samples = journal_path(profile)
+        if samples.exists() and samples.stat().st_size:
+            print(f"dmoa: the samples taken are in {samples}: --resume goes on with them", file=sys.stderr)
+        raise
 
 
 def _import(files: list[Path], profile: Path, *, force: bool, seed: int, json: bool, given: tuple[object, ...]) -> int:

@@ -141,7 +141,7 @@ class MeasuredRun(Result):
         """Why figures are not to be trusted or prompts are missing, one sentence each."""
         record, found = self.record, []
         if self.partial:
-            found.append(f"interrupted: the figures are of the {self.answered:,} prompts that were answered")
+            found.append(f"interrupted when {self.answered:,} prompts had been answered: latencies are of these")
         if not self.stable:
             worst = int(self.theory.utilisation.argmax())
             load = float(self.theory.utilisation[worst])

@@ -82,3 +82,21 @@ def test_a_server_that_is_not_there(dmoa: Callable[..., Any], models: Path) -> N
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     assert url.removeprefix("http://") in dmoa("calibrate", "--url", url, "--timeout", "2").complaint()
     assert not (models / "profile.json").exists()
+
+
+def test_an_interrupted_calibration_says_how_to_go_on(
+    dmoa: Callable[..., Any], models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was measured stays; where nothing was, nothing is promised."""
+    from dmoa_calibration import calibrate as measuring
+
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "calibrate", interrupted)
+    before = contents(models)
+    kept = "dmoa: the samples taken are in kept.json.samples.jsonl: --resume goes on with them\n"
+    for profile, said in (("kept.json", kept), ("new.json", "")):
+        answer = dmoa("calibrate", *TINY, "--profile", profile)
+        assert (answer.code, answer.out, answer.err) == (130, "", said + "dmoa: interrupted\n")
+    assert contents(models) == before
