@@ -163,8 +163,8 @@ def shared_layer(devices: IntArray, k: int, users: int, layer: LayerLaws) -> Sha
     between = np.arange(1, _NODES - 2, 31)
     cubic = (9 * (known[..., between] + known[..., between + 1]) - known[..., between - 1] - known[..., between + 2]) / 16
     off = np.abs(polynomials(np.asarray(between + 0.5, dtype=np.float64)) - cubic)[:, k] / drawn
-    share = np.concatenate(([1.0], layer.class_share))
-    if share @ off.mean(axis=1) > _TOLERANCE or share @ off.max(axis=1) > 100 * _TOLERANCE:
+    weight = np.concatenate(([1.0], layer.class_share))
+    if weight @ off.mean(axis=1) > _TOLERANCE or weight @ off.max(axis=1) > 100 * _TOLERANCE:
         return None
     return SharedLayer(coin, drawn, lowest, unit, node, known)
 

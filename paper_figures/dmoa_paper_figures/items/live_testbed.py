@@ -224,7 +224,7 @@ def _findings(settings: Settings) -> tuple[str, ...]:
         f"{low['mean']:.2f} to {high['mean']:.2f} s of 95 % of the runs simulated beforehand; p95 {padded.nominal.p95:.2f} s "
         f"and {float(padded.figures['p95'].value):.2f} s, of {low['p95']:.2f} to {high['p95']:.2f} s. The LLM overran its time "
         f"in {100 * padded.overruns:.1f} % of the inferences.",
-        f"Left to themselves, four engines on {live.record.facts['hardware']['n_cores']} cores that did other work beside were "
+        f"Left to themselves, four engines on {live.record.facts['hardware']['n_cores']} cores were "
         f"{100 * (ratio.mean() - 1):+.0f} % off the profile, {100 * (groups[0][1] - 1):+.0f} % while hardly another device was "
         f"at work and {100 * (groups[-1][1] - 1):+.0f} % in the most crowded group. What the profile foretells, "
         f"{far.scenario:.2f} s, stands beside {far.measured:.2f} s measured ({off(far.scenario, far.measured)}): a profile "
