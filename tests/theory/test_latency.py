@@ -161,7 +161,7 @@ def test_a_median_far_below_the_mean_is_found() -> None:
     system = system.with_rates(system.rates * 0.5 / float(utilisation(system).max()))
     found, simulated = latency(system), simulate(system, queries=200_000, seed=1)
     assert found.p50 == pytest.approx(float(simulated.p50.value), rel=0.08)
-    assert found.p50 < 1e-3 * found.mean
+    assert found.p50 < 1e-2 * found.mean
     assert "apart are far more unlike than theirs: the error may be larger" in str(found.expected_error.basis)
 
 
