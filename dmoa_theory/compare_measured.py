@@ -219,7 +219,7 @@ class MeasuredComparison(Result):
             others = sorted(others, key=lambda row: -abs(np.nan_to_num(row.off_simulated(said(row)).standard_errors)))[:_SHOWN]
         return Table(
             f"{where} with {self.run.system.moa.label}{left_out}; (in standard errors)",
-            ("figure", "theory", "off simulated", "simulated", "measured", "off theory", "off simulated"),
+            ("figure", "theory", "theory's error", "simulated", "measured", "off theory", "off simulated"),
             tuple(row.cells(said(row)) for row in [*overall, *others]),
         )
 

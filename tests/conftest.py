@@ -8,6 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 
+def pytest_configure() -> None:
+    """A script ignores the interrupt for what it puts into the background, and libraries that reset it would seem at fault."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def _signals_are_left_alone() -> Iterator[None]:
     """A signal that stayed ignored would be ignored by every process that a later test starts."""

@@ -81,7 +81,8 @@ def calibrate(
     target_error : float
         Leave-one-out error that ends the run before all repeats are done; 0 for never.
     resume : bool
-        Go on with the journal of an interrupted run instead of starting afresh; its profile is then replaced.
+        Go on with the journal of a run that was interrupted or whose budget ended, instead of starting afresh. A profile that
+        is there is replaced if samples come to it, and left as it is if there is nothing left to measure.
     force : bool
         Replace a profile that is there already; its samples are put aside under ``.old``.
     progress : callable, optional
@@ -142,6 +143,9 @@ def calibrate(
                 watch_processor=watched,
                 progress=progress,
             )
+            finished = _finished(profile, samples) if resume and not force else None
+            if finished is not None:
+                return finished
             document = _document(about, hardware, _memory(backend, design), samples, watched, seed)
         finally:
             with suppress(Exception):  # the samples are taken: an engine that ends badly takes nothing back
@@ -153,6 +157,15 @@ def calibrate(
             kept = f"{error.allowed}; the samples are kept in {journal.path.name}: make room and go on with --resume"
             raise ProfileError(error.field, error.value, kept, file=error.file) from None
     return read_profile(profile)
+
+
+def _finished(profile: Path, samples: Sequence[Sample]) -> Profile | None:
+    """The profile that is there, if it was made of these very samples."""
+    try:
+        there = read_profile(profile)
+    except ProfileError:  # none, or none to be kept
+        return None
+    return there if there.document["samples"] == [sample.to_dict() for sample in samples] else None
 
 
 def _design(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, remove_files, write_csv, write_json
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table
 from dmoa_theory.errors import InputError
 from dmoa_theory.results import Table
 
@@ -61,8 +60,7 @@ def accuracy(
     except InputError as error:
         raise error.located(field="TABLE") if error.field == "accuracy.table" else error from None
     result = assess(tables, name=chosen, epsilon=given_up / 100, held_out=held_out)
-    if out is not None:
-        _write(result, folder(out))
+    written = None if out is None else _write(result, OutFolder(out))
     if json:
         print_json(result.to_dict())
         return 0
@@ -84,6 +82,8 @@ def accuracy(
     if errors is not None:
         print_table(screen, errors)
     print_lines(screen, (f"Beware: {text}." for text in result.warnings()))
+    if written is not None:
+        print_lines(screen, [str(written)])
     return 0
 
 
@@ -172,14 +172,14 @@ def _listing() -> tuple[Table, list[str]]:
     return Table("bundled accuracy data", heads, tuple(rows)), [*lines, note]
 
 
-def _write(result: Assessment, out: Path) -> None:
+def _write(result: Assessment, out: OutFolder) -> OutFolder:
     from dmoa_theory.plots.accuracy import plot_accuracy
-    from dmoa_theory.plots.style import save
 
-    write_json(out / "accuracy.json", result)
-    write_csv(out / "accuracy.csv", result.records())
+    out.document("accuracy.json", result.to_dict())
+    out.table("accuracy.csv", result.records())
     names = ["accuracy.png", *(f"accuracy-{number}.png" for number in range(2, _MOST_TABLES + 1))]
     beliefs = [part.belief for part in result.parts if part.belief is not None][:_MOST_TABLES]
     for name, belief in zip(names, beliefs, strict=False):
-        save(plot_accuracy(belief), out / name)
-    remove_files(out, names[len(beliefs) :])
+        out.picture(name, plot_accuracy(belief))
+    out.remove(names[len(beliefs) :])
+    return out

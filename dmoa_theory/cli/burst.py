@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.options import WHOLE, Options
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv, write_json
+from dmoa_theory.cli.options import SECONDS, WHOLE, Options
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table, progress
 from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def burst(
     /,
     *,
     prompts: Annotated[int | None, WHOLE, Parameter(help="How many prompts arrive in a run. Either this or --until.")] = None,
-    until: Annotated[float | None, Parameter(help="Or: seconds up to which prompts arrive.")] = None,
+    until: Annotated[float | None, SECONDS, Parameter(help='Or: seconds, or "5 min", up to which prompts arrive.')] = None,
     at_once: Annotated[
         bool, Parameter(negative="", help="All --prompts arrive at time 0, at users drawn by their rates.")
     ] = False,
@@ -62,16 +62,7 @@ def burst(
             )
     except InputError as error:  # of the options: the scenario has been read
         raise error.located(field=f"--{error.field.replace('_', '-')}") from None
-    if options.out is not None:
-        from dmoa_theory.plots.style import save
-        from dmoa_theory.plots.trajectories import plot_trajectories
-
-        out = folder(options.out)
-        write_json(out / "burst.json", result)
-        write_csv(out / "burst.csv", result.records())
-        write_csv(out / "queues.csv", result.device_records())
-        write_csv(out / "trajectories.csv", result.trajectory_records())
-        save(plot_trajectories(result), out / "trajectories.png")
+    written = None if options.out is None else _write(result, OutFolder(options.out))
     if options.json:
         print_json(result.to_dict())
     else:
@@ -82,7 +73,20 @@ def burst(
         print_table(out_console, result.table())
         print_table(out_console, result.device_table())
         print_lines(out_console, _lines(result))
+        if written is not None:
+            print_lines(out_console, [str(written)])
     return _INTERRUPTED if result.partial else 0
+
+
+def _write(result: BurstResult, out: OutFolder) -> OutFolder:
+    from dmoa_theory.plots.trajectories import plot_trajectories
+
+    out.document("burst.json", result.to_dict())
+    out.table("burst.csv", result.records())
+    out.table("queues.csv", result.device_records())
+    out.table("trajectories.csv", result.trajectory_records())
+    out.picture("trajectories.png", plot_trajectories(result))
+    return out
 
 
 def _lines(result: BurstResult) -> Iterator[str]:

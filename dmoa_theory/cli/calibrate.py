@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from dmoa_theory.cli.options import SECONDS
 from dmoa_theory.cli.output import console, print_json, print_lines
 from dmoa_theory.errors import InputError
 from dmoa_theory.quantities import show_seconds
@@ -44,7 +45,14 @@ def calibrate(
     profile: Annotated[Path, Parameter(help="Profile to write; samples go to PROFILE.samples.jsonl as they are taken.")] = Path(
         "profile.json"
     ),
-    budget: Annotated[float | None, Parameter(help="Seconds for warm-ups and samples; default 60, with --check 20.")] = None,
+    budget: Annotated[
+        float | None,
+        SECONDS,
+        Parameter(
+            help='Seconds, or "10 min", for warm-ups and samples; loading engine and model comes before. Default 60, with '
+            "--check 20."
+        ),
+    ] = None,
     prompt_tokens: Annotated[str | None, Parameter(help='Prompt lengths to measure, such as "32,256,1024".')] = None,
     output_tokens: Annotated[str | None, Parameter(help='Answer lengths to measure, such as "8,64".')] = None,
     repeats: Annotated[int, Parameter(help="Samples of each pair of lengths, at most.")] = 3,
@@ -57,10 +65,13 @@ def calibrate(
     dtype: Annotated[
         str | None, Parameter(help="Number type of the weights; default the model's own (with --check the profile's).")
     ] = None,
-    timeout: Annotated[float, Parameter(help="Seconds that one inference may take (llama_cpp, openai_http).")] = 300.0,
+    timeout: Annotated[float, SECONDS, Parameter(help="Seconds that one inference may take (llama_cpp, openai_http).")] = 300.0,
     seed: Annotated[int, Parameter(help="Of order, prompts and random weights.")] = 0,
-    resume: Annotated[bool, Parameter(negative="", help="Go on with an interrupted run.")] = False,
-    force: Annotated[bool, Parameter(negative="", help="Replace a profile that is there.")] = False,
+    resume: Annotated[
+        bool,
+        Parameter(negative="", help="Go on with a run that was interrupted or whose budget ended; a finished one is left."),
+    ] = False,
+    force: Annotated[bool, Parameter(negative="", help="Measure anew, and replace a profile that is there.")] = False,
     imported: Annotated[
         list[Path] | None,
         Parameter(name="--import", help="Instead of measuring: results of llama-bench, GuideLLM, vLLM or Ollama; repeatable."),
@@ -86,6 +97,7 @@ def calibrate(
     if model is None and synthetic is None and backend != "openai_http":
         raise InputError("--model", InputError.MISSING, "a model folder, or --synthetic NAME for a shape with random weights")
     engine["n_threads"] = 1 if threads is None else threads
+    before = profile.read_bytes() if resume and profile.is_file() else None
     with _progress() as advance, _told_where_samples_are(profile):
         measured = measure(
             backend or "transformers",
@@ -101,9 +113,18 @@ def calibrate(
         )
     if json:
         print_json(measured.document)
+    elif profile.read_bytes() == before:
+        stopped = measured.document["quality"].get("stopped")
+        print_lines(console(), [_left_as_it_is(profile, stopped)])
     else:
         _report(measured, profile)
     return 0
+
+
+def _left_as_it_is(profile: Path, stopped: str | None) -> str:
+    """What to say where --resume found nothing to do."""
+    why = f" ({stopped})" if stopped else ""
+    return f"{profile} is finished{why}, and stays as it is. More --repeats or more --budget add to it, --force measures anew."
 
 
 @contextmanager

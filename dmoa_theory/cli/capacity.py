@@ -12,10 +12,11 @@ from cyclopts import Parameter
 
 from dmoa_theory.cli.names import split_names
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, remove_files, write_csv, write_json
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.model.system import System
+from dmoa_theory.model.units import parse_rate
 from dmoa_theory.quantities import show_number, show_rate, show_share
 from dmoa_theory.stability.gossip.capacity import capacity as find_capacity
 from dmoa_theory.stability.gossip.prices import FASTER, MOST_LINKS, DevicePrice, LinkPrice, Prices
@@ -57,8 +58,7 @@ def capacity(
         raise _of_the_option(error, direction or "") from None
     if save is not None and result.feasible:
         result.save(save)
-    if options.out is not None:
-        _write(result, folder(options.out))
+    written = None if options.out is None else _write(result, OutFolder(options.out))
     if options.json:
         print_json(result.to_dict())
     else:
@@ -71,7 +71,9 @@ def capacity(
         if save is not None and not result.feasible:
             print_lines(out, [f"No gossip to save: {save} is not written."])
         elif save is not None:
-            print_lines(out, [f"Saved. Run it with --set moa.selection={save.resolve()}"])
+            print_lines(out, [f"Wrote {save}. Run it with --set moa.selection={save.resolve()}"])
+        if written is not None:
+            print_lines(out, [str(written)])
     return 0 if result.stable else 3
 
 
@@ -96,9 +98,9 @@ def _direction(system: System, text: str) -> FloatArray:
         if growth[u]:
             raise InputError("--direction", name, "each user once")
         try:
-            growth[u] = float(amount) if equals else system.rates[u]
+            growth[u] = _rate(amount) if equals else system.rates[u]
         except ValueError:
-            raise InputError("--direction", part, "a number of prompts/s behind =") from None
+            raise InputError("--direction", part, 'a number of prompts/s behind =, or such as "7.2/hour"') from None
         if not 0 < growth[u] < math.inf:
             more = f'a rate behind it, such as "{name}=0.002", for it has no prompts now'
             allowed = "a number of prompts/s above 0 behind =" if equals else more
@@ -106,17 +108,22 @@ def _direction(system: System, text: str) -> FloatArray:
     return growth
 
 
-def _write(result: Capacity, out: Path) -> None:
-    from dmoa_theory.plots.capacity import plot_capacity
-    from dmoa_theory.plots.style import save
+def _rate(text: str) -> float:
+    """Prompts per second: a number, or text with a unit of time."""
+    return parse_rate("--direction", text) if "/" in text else float(text)
 
-    write_json(out / "capacity.json", result)
-    write_csv(out / "capacity.csv", result.records())
+
+def _write(result: Capacity, out: OutFolder) -> OutFolder:
+    from dmoa_theory.plots.capacity import plot_capacity
+
+    out.document("capacity.json", result.to_dict())
+    out.table("capacity.csv", result.records())
     if result.feasible:
-        result.save(out / "best.csv")
+        result.save(out.add("best.csv"))
     else:
-        remove_files(out, ("best.csv",))
-    save(plot_capacity(result), out / "capacity.png")
+        out.remove(("best.csv",))
+    out.picture("capacity.png", plot_capacity(result))
+    return out
 
 
 def _lines(result: Capacity) -> Iterator[str]:

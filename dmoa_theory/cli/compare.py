@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from dmoa_theory.cli.compare_report import measured_lines
 from dmoa_theory.cli.options import WHOLE, Options
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table, progress
 from dmoa_theory.compare import Comparison, Sweep, compare_over_load
 from dmoa_theory.compare import compare as hold_against
 from dmoa_theory.delay.latency import latency
@@ -72,12 +72,13 @@ def compare(
         with progress("simulating runs of this length") as advance:
             run = evaluate(record, system, seed=record.facts["seed"], progress=advance)
         beside = compare_measured(result, run)
-    if options.out is not None:
-        _write(result, sweep, beside, folder(options.out))
+    written = None if options.out is None else _write(result, sweep, beside, OutFolder(options.out))
     if options.json:
         print_json(_document(result, sweep, beside))
     else:
         _report(result, sweep, beside)
+        if written is not None:
+            print_lines(console(), [str(written)])
     return 130 if found.partial else 0 if (result if beside is None else beside).stable else 3
 
 
@@ -128,21 +129,16 @@ def _report(result: Comparison, sweep: Sweep | None, beside: MeasuredComparison 
         print_lines(out, measured_lines(beside))
 
 
-def _write(result: Comparison, sweep: Sweep | None, beside: MeasuredComparison | None, out: Path) -> None:
-    from dmoa_theory.cli.output import json_text, write_text
-
-    write_text(out / "compare.json", json_text(_document(result, sweep, beside)))
-    write_csv(out / "compare.csv", (result if beside is None else beside).records())
-    if sweep is None and beside is None:
-        return
-    from dmoa_theory.plots.style import save
-
+def _write(result: Comparison, sweep: Sweep | None, beside: MeasuredComparison | None, out: OutFolder) -> OutFolder:
+    out.document("compare.json", _document(result, sweep, beside))
+    out.table("compare.csv", (result if beside is None else beside).records())
     if sweep is not None:
         from dmoa_theory.plots.comparison import plot_over_load
 
-        write_csv(out / "over_load.csv", sweep.records())
-        save(plot_over_load(sweep), out / "over_load.png")
+        out.table("over_load.csv", sweep.records())
+        out.picture("over_load.png", plot_over_load(sweep))
     if beside is not None and any(row.measured == row.measured for row in beside.rows):
         from dmoa_theory.plots.measured_comparison import plot_measured
 
-        save(plot_measured(beside), out / "measured.png")
+        out.picture("measured.png", plot_measured(beside))
+    return out

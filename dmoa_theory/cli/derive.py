@@ -9,7 +9,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import folder, print_json, remove_files, write_csv, write_json, write_text
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, write_text
 from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,20 +58,28 @@ def derive(
     if latex is not None:
         _make_folder_of(latex)
         write_text(latex, result.latex())
-    if options.out is not None:
-        out = folder(options.out)
-        write_json(out / "derive.json", result)
-        write_csv(out / "derive.csv", result.records())
-        write_text(out / "derive.tex", result.latex())
-        if family and what != "delay":
-            _write_curves(family, out)
-        else:
-            remove_files(out, ("critical_rate.png", "critical_rate.csv"))
+    written = None if options.out is None else _write(result, family if what != "delay" else "", OutFolder(options.out))
     if options.json:
         print_json(result.to_dict())
     else:
         print(result.text(), end="")
+        if latex is not None:
+            print(f"Wrote {latex}.")
+        if written is not None:
+            print_lines(console(), [str(written)])
     return 0
+
+
+def _write(result: Derivation, family: str, out: OutFolder) -> OutFolder:
+    """JSON, table and LaTeX; of a family also its largest rate."""
+    out.document("derive.json", result.to_dict())
+    out.table("derive.csv", result.records())
+    out.text("derive.tex", result.latex())
+    if family:
+        _write_curves(family, out)
+    else:
+        out.remove(("critical_rate.png", "critical_rate.csv"))
+    return out
 
 
 def _make_folder_of(path: Path) -> None:
@@ -81,18 +89,17 @@ def _make_folder_of(path: Path) -> None:
         raise InputError("--latex", path, "a file in a folder, or in a place where one can be made") from None
 
 
-def _write_curves(family: str, out: Path) -> None:
+def _write_curves(family: str, out: OutFolder) -> None:
     """The largest rate of growing networks of the family: what the loads of each network say, and what the formula says."""
     from dmoa_theory.plots.critical_rates import plot_critical_curves
-    from dmoa_theory.plots.style import save
     from dmoa_theory.stability.family_curves import critical_curves
     from dmoa_theory.symbolic.families import FAMILIES
 
     family = "complete" if family == "theorem-1" else family
     curves = critical_curves(family)
     picture = plot_critical_curves(curves, _formula(curves), approximate=FAMILIES[family].random)
-    save(picture, out / "critical_rate.png")
-    write_csv(out / "critical_rate.csv", curves.records())
+    out.picture("critical_rate.png", picture)
+    out.table("critical_rate.csv", curves.records())
 
 
 def _formula(curves: CriticalCurves) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

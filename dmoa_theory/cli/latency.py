@@ -10,18 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import WHOLE, Options
-from dmoa_theory.cli.output import (
-    console,
-    folder,
-    json_text,
-    print_json,
-    print_lines,
-    print_table,
-    progress,
-    remove_files,
-    write_csv,
-    write_text,
-)
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table, progress
 from dmoa_theory.delay.latency import latency as estimate_latency
 from dmoa_theory.quantities import show_seconds, show_share
 from dmoa_theory.results import jsonable
@@ -77,7 +66,7 @@ def latency(
     system = options.system(scenario)
     if verify:
         check_length(system, queries or QUERIES)
-    out = None if options.out is None else folder(options.out)
+    out = None if options.out is None else OutFolder(options.out)
     with progress("latency of every user") as advance:
         result = estimate_latency(system, progress=advance)
     found = alone = seen = None
@@ -98,19 +87,18 @@ def latency(
         "verification": verification_document(result, seen, seed=seed or 0) if verify else None,
     }
     answer = _Answer(result, found, alone, seen, verify, asked)
-    written: list[str] = []
     if out is not None:
-        written = _write(answer, document, out)
-        remove_files(out, (name for name in FILES if name not in written))  # of an earlier run
+        _write(answer, document, out)
+        out.remove(name for name in FILES if name not in out.written)  # of an earlier run
     if options.json:
         print_json(document)
     else:
         _report(answer)
     partial = seen is not None and seen.simulation.partial
     if out is not None and not partial:  # last, as it takes longest: who interrupts it has the answer
-        written += _write_curves(answer, out, say=not options.json)
+        _write_curves(answer, out, say=not options.json)
     if out is not None and not options.json:
-        print_lines(console(), [f"Written to {out}: {', '.join(name for name in FILES if name in written)}."])
+        print_lines(console(), [str(out)])
     if partial:
         return _INTERRUPTED
     return 0 if result.stable and (found is None or found.met) else _UNSTABLE_OR_MISSED
@@ -158,14 +146,13 @@ def _queue_lines(found: DeviceQueues) -> Iterator[str]:
     yield from (f"Queues: {reason}." for reason in found.reasons())
 
 
-def _write(answer: _Answer, document: dict[str, Any], out: Path) -> list[str]:
-    """All but the curves; the names of the files."""
+def _write(answer: _Answer, document: dict[str, Any], out: OutFolder) -> None:
+    """All but the curves."""
     from dmoa_theory.cli.verification import verification_records
     from dmoa_theory.plots.latency import plot_latency
-    from dmoa_theory.plots.style import save
 
     estimate = answer.estimate
-    write_text(out / "latency.json", json_text(document))
+    out.document("latency.json", document)
     tables = {"latency.csv": estimate.records(), "queues.csv": estimate.device_records()}
     if answer.target is not None:
         tables["target.csv"] = answer.target.records()
@@ -174,30 +161,27 @@ def _write(answer: _Answer, document: dict[str, Any], out: Path) -> list[str]:
     if answer.verification is not None:
         tables["verification.csv"] = verification_records(answer.verification)
     for name, records in tables.items():
-        write_csv(out / name, records)
-    save(plot_latency(estimate, target=answer.asked), out / "latency.png")
-    return ["latency.json", *tables, "latency.png", *(_write_parts(estimate, out) if estimate.stable else ())]
+        out.table(name, records)
+    out.picture("latency.png", plot_latency(estimate, target=answer.asked))
+    if estimate.stable:
+        _write_parts(estimate, out)
 
 
-def _write_parts(estimate: LatencyEstimate, out: Path) -> tuple[str, str]:
-    """Where the time goes; the names of the files."""
+def _write_parts(estimate: LatencyEstimate, out: OutFolder) -> None:
+    """Where the time goes."""
     from dmoa_theory.delay.where_time_goes import where_time_goes
-    from dmoa_theory.plots.style import save
     from dmoa_theory.plots.waterfall import plot_waterfall
 
     with progress("where the time goes") as advance:
         parts = where_time_goes(estimate.system, progress=advance)
-    names = "where_time_goes.csv", "where_time_goes.png"
-    write_csv(out / names[0], parts.records())
-    save(plot_waterfall(parts), out / names[1])
-    return names
+    out.table("where_time_goes.csv", parts.records())
+    out.picture("where_time_goes.png", plot_waterfall(parts))
 
 
-def _write_curves(answer: _Answer, out: Path, *, say: bool) -> tuple[str, ...]:
-    """Latency against load for a few (M, k), not of networks so large that it would take minutes; the names of the files."""
+def _write_curves(answer: _Answer, out: OutFolder, *, say: bool) -> None:
+    """Latency against load for a few (M, k), not of networks so large that it would take minutes."""
     from dmoa_theory.load_curves import affordable, load_curves, neighbouring_configurations
     from dmoa_theory.plots.load_curves import plot_load_curves
-    from dmoa_theory.plots.style import save
 
     system = answer.estimate.system
     if not affordable(system):
@@ -206,13 +190,11 @@ def _write_curves(answer: _Answer, out: Path, *, say: bool) -> tuple[str, ...]:
             print_lines(
                 console(), [f"No over_load.png: with {links:,} links it would take minutes; dmoa compare --loads does it."]
             )
-        return ()
+        return
     with progress("latency against load") as advance:
         curves = load_curves(neighbouring_configurations(system), progress=advance)
-    names = "over_load.csv", "over_load.png"
-    write_csv(out / names[0], curves.records())
-    save(plot_load_curves(curves, target=answer.asked), out / names[1])
-    return names
+    out.table("over_load.csv", curves.records())
+    out.picture("over_load.png", plot_load_curves(curves, target=answer.asked))
 
 
 def _target_lines(found: TargetScale) -> Iterator[str]:

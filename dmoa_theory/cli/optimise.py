@@ -7,7 +7,7 @@ from pathlib import Path
 from dmoa_theory.cli.optimise_further import Further
 from dmoa_theory.cli.optimise_request import Request
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, progress
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, progress
 from dmoa_theory.cli.workable import workable_system
 from dmoa_theory.optimisation.choose import optimise as choose
 from dmoa_theory.results import jsonable
@@ -34,7 +34,7 @@ def optimise(
     request.check()
     system, remark = workable_system(options, scenario)
     limits, asked = request.limits(system), request.asked
-    out = None if options.out is None else folder(options.out)  # before minutes of work, not after
+    out = None if options.out is None else OutFolder(options.out)  # before minutes of work, not after
     with options.speaking_of(scenario):
         with progress("evaluating configurations") as advance:
             result = choose(
@@ -47,17 +47,18 @@ def optimise(
                 seed=request.seed,
                 progress=advance,
             )
-        further = Further.of(system, limits, result, request, scenario, options, out)
+        further = Further.of(system, limits, result, request, scenario, options, None if out is None else out.path)
     document = {**result.to_dict(), **jsonable(further.to_dict())}
     if remark:
         document["warnings"] = [remark, *document["warnings"]]
-    written = [] if out is None else write_answer(result, further, document, out)
+    if out is not None:
+        write_answer(result, further, document, out)
     if options.json:
         print_json(document)
     else:
         print_answer(system, result, further, remark)
-        if written:
-            print_lines(console(), [f"Written to {options.out}: {', '.join(written)}."])
+        if out is not None:
+            print_lines(console(), [str(out)])
     if further.sweep is not None and further.sweep.partial:
         return 130
     feasible = result.feasible if further.individual is None else further.individual.feasible

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dmoa_theory.cli import further_report as report
 from dmoa_theory.cli.decision_report import decision_lines
-from dmoa_theory.cli.output import console, json_text, print_lines, print_table, write_csv, write_text
+from dmoa_theory.cli.output import OutFolder, console, print_lines, print_table
 from dmoa_theory.cli.report import headline
 
 if TYPE_CHECKING:
@@ -49,37 +48,33 @@ def print_answer(system: System, result: Decision, further: Further, remark: str
             print_lines(out, ["INTERRUPTED: what is finished is above, and with --out in sweep.csv; ask again to go on."])
 
 
-def write_answer(result: Decision, further: Further, document: dict[str, Any], out: Path) -> list[str]:
-    """Write JSON, tables and pictures; the names of what was written."""
+def write_answer(result: Decision, further: Further, document: dict[str, Any], out: OutFolder) -> None:
+    """Write JSON, tables and pictures."""
     from dmoa_theory.plots.choice import plot_choice
-    from dmoa_theory.plots.style import save
 
-    write_text(out / "optimise.json", json_text(document))
-    write_csv(out / "configurations.csv", result.records())
+    out.document("optimise.json", document)
+    out.table("configurations.csv", result.records())
     front = result.front("accuracy", "mean_latency", "memory", "load")
-    write_csv(out / "pareto.csv", [point.to_dict() for point in front])
-    save(plot_choice(result), out / "choice.png")
-    written = ["choice.png", "optimise.json", "configurations.csv", "pareto.csv"]
+    out.table("pareto.csv", [point.to_dict() for point in front])
+    out.picture("choice.png", plot_choice(result))
     if further.individual is not None and further.individual.best is not None:
-        written += _write_plan(further.individual, out)
+        _write_plan(further.individual, out)
     if further.map is not None:
         from dmoa_theory.plots.choice_map import plot_choice_map
 
-        save(plot_choice_map(further.map), out / "map.png")
-        written.append("map.png")
+        out.picture("map.png", plot_choice_map(further.map))
     if further.sweep is not None and further.sweep.rows:
         from dmoa_theory.plots.sweep import plot_sweep
 
-        save(plot_sweep(further.sweep), out / "sweep.png")
-        written += ["sweep.png", "sweep.csv"]
-    return written
+        out.add("sweep.csv")  # written row by row, as they came
+        out.picture("sweep.png", plot_sweep(further.sweep))
 
 
-def _write_plan(plan: IndividualPlan, out: Path) -> list[str]:
+def _write_plan(plan: IndividualPlan, out: OutFolder) -> None:
     """What every user runs, and the selection probabilities where they are free."""
-    write_csv(out / "plan_by_user.csv", plan.records())
+    out.table("plan_by_user.csv", plan.records())
     if not plan.gossip:
-        return ["plan_by_user.csv"]
+        return
     from dmoa_theory.stability.gossip.selection import write_selection
 
     work, best = plan.work, plan.best
@@ -87,5 +82,4 @@ def _write_plan(plan: IndividualPlan, out: Path) -> list[str]:
     inclusion, asks = np.zeros(work.system.network.n_links), np.zeros(work.n, dtype=bool)
     inclusion[work.links] = best.asked
     asks[work.users] = work.k[best.choice] > 0
-    write_selection(work.system.network, inclusion, asks, out / "selection.csv")
-    return ["plan_by_user.csv", "selection.csv"]
+    write_selection(work.system.network, inclusion, asks, out.add("selection.csv"))

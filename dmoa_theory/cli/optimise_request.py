@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.options import WHOLE, only_beside
+from dmoa_theory.cli.options import SECONDS, WHOLE, only_beside
 from dmoa_theory.errors import InputError
 from dmoa_theory.optimisation.answering import Asked
 from dmoa_theory.optimisation.limits import Limits, parse_limit
@@ -69,7 +69,7 @@ class Request:
         float | None, Parameter(help="With --per-user: relative gap at which a program may stop; default 0.001.")
     ] = None
     time_limit: Annotated[
-        float | None, Parameter(help="With --per-user or --gossip: seconds for the programs of one plan; default 10.")
+        float | None, SECONDS, Parameter(help="With --per-user or --gossip: seconds for the programs of one plan; default 10.")
     ] = None
     least_inclusion: Annotated[
         float | None,

@@ -16,7 +16,7 @@ from dmoa_theory.errors import InputError
 if TYPE_CHECKING:
     from dmoa_theory.model.system import System
 
-__all__ = ["WHOLE", "Options", "only_beside"]
+__all__ = ["SECONDS", "WHOLE", "Options", "only_beside"]
 
 
 def _whole_number(_kind: type, tokens: Sequence[Token]) -> int:
@@ -33,6 +33,25 @@ def _whole_number(_kind: type, tokens: Sequence[Token]) -> int:
 
 #: An option that is a whole number.
 WHOLE = Parameter(converter=_whole_number)
+
+
+def _seconds(_kind: type, tokens: Sequence[Token]) -> float:
+    """A time: a number of seconds, held against its limits where they are known, or text with a unit."""
+    from dmoa_theory.model.units import parse_seconds
+
+    text = tokens[0].value
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return parse_seconds("", text, zero=True)
+    except InputError as error:
+        raise ValueError(f"{text or repr(text)}: {error.allowed}") from None
+
+
+#: An option that is a time.
+SECONDS = Parameter(converter=_seconds)
 
 
 def only_beside(partner: str, present: bool, options: Mapping[str, object]) -> None:

@@ -16,13 +16,14 @@ from dmoa_theory.errors import InputError
 from dmoa_theory.whole_files import write_whole
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from rich.console import Console
 
-    from dmoa_theory.results import Result, Table
+    from dmoa_theory.results import Table
 
 __all__ = [
-    "console", "folder", "print_json", "print_lines", "print_table", "progress", "remove_files", "write_csv", "write_json",
-    "write_text",
+    "OutFolder", "console", "json_text", "print_json", "print_lines", "print_table", "progress", "write_csv", "write_text",
 ]  # fmt: skip
 
 _REPORT_WIDTH = 110
@@ -30,8 +31,12 @@ _REPORT_WIDTH = 110
 _SHORTEST_NAME = 12
 #: Columns of words that go over several lines where there is no room.
 _WRAPPED = {"verdict", "asks in a layer"}
+# Columns of words, which stand to the left.
+_WORDS = {*_WRAPPED, "", "at capacity"}
 # The blank between a figure and what it counts.
 _FIGURE = re.compile(r"(?<=[0-9,=]) (?=(?:%|±|s|ms|h|k=\d|[KMGT]iB|points|times|per|prompts)\b|%|±)|(?<=±) (?=\d)|(?<=per) ")
+
+_PATH = re.compile(r"\S*/\S+")
 
 
 def console() -> Console:
@@ -46,12 +51,13 @@ def console() -> Console:
 
 
 def print_lines(out: Console, lines: Iterable[str]) -> None:
-    """Sentences, wrapped with a hanging indent; a figure is never parted from its unit."""
+    """Sentences, wrapped with a hanging indent; a figure is never parted from its unit, nor a path in two."""
     for line in lines:
         indent = " " * (len(line) - len(line.lstrip()))
-        whole = _FIGURE.sub("\u00a0", line.strip())
-        wrapped = textwrap.wrap(whole, out.width, initial_indent=indent, subsequent_indent=indent + "  ")
-        out.print("\n".join(wrapped).replace("\u00a0", " "), markup=False)
+        whole = _PATH.sub(lambda path: path[0].replace("-", "\u2011"), _FIGURE.sub("\u00a0", line.strip()))
+        hanging = indent + "  "
+        wrapped = textwrap.wrap(whole, out.width, initial_indent=indent, subsequent_indent=hanging, break_long_words=False)
+        out.print("\n".join(wrapped).replace("\u00a0", " ").replace("\u2011", "-"), markup=False, soft_wrap=True)
 
 
 def json_text(document: dict[str, Any], encoding: str = "utf-8") -> str:
@@ -80,7 +86,7 @@ def print_table(out: Console, table: Table) -> None:
     widths = [max(map(cell_len, column)) for column in zip(table.heads, *table.rows, strict=True)]
     room = out.width - sum(widths[1:]) - 3 * (len(widths) - 1) - 2  # three blanks between columns, one at either edge
     for place, head in enumerate(table.heads):
-        words = place == 0 or head in {*_WRAPPED, ""}
+        words = place == 0 or head in _WORDS
         most = max(room, _SHORTEST_NAME) if place == 0 and not _WRAPPED.intersection(table.heads) else None
         drawn.add_column(head, justify="left" if words else "right", no_wrap=head not in _WRAPPED, max_width=most)
     for row in table.rows:
@@ -104,26 +110,6 @@ def progress(message: str) -> Iterator[Callable[[float], None]]:
         yield lambda fraction: bar.update(task, completed=fraction)
 
 
-def folder(name: str) -> Path:
-    """The folder for outputs, made if it is not there.
-
-    Raises
-    ------
-    InputError
-        When it cannot be a folder, or cannot be written to.
-    """
-    path = Path(name)
-    try:
-        if not name.strip():
-            raise OSError("no name")
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        raise InputError("--out", path if name.strip() else name, "a folder, or a place where one can be made") from None
-    if not os.access(path, os.W_OK):
-        raise InputError("--out", path, "a folder that can be written to")
-    return path
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a file whole: to a temporary name beside it, then renamed.
 
@@ -139,28 +125,6 @@ def write_text(path: Path, text: str) -> None:
         raise InputError("", reason, "a place where a file can be written", file=str(path)) from None
 
 
-def remove_files(where: Path, names: Iterable[str]) -> None:
-    """Remove files that an earlier run left in a folder, where they are there.
-
-    Raises
-    ------
-    InputError
-        When one cannot be removed.
-    """
-    for name in names:
-        path = where / name
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            reason = (error.strerror or "not removable").lower()
-            raise InputError("", reason, "a file of an earlier run that can be removed", file=str(path)) from None
-
-
-def write_json(path: Path, result: Result) -> None:
-    """The JSON of a result as a file."""
-    write_text(path, json_text(result.to_dict()))
-
-
 def write_csv(path: Path, records: list[dict[str, Any]]) -> None:
     """Records as CSV; an infinite number stands as inf."""
     import csv
@@ -171,3 +135,67 @@ def write_csv(path: Path, records: list[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(records)
     write_text(path, text.getvalue())
+
+
+class OutFolder:
+    """The folder of ``--out``, made if it is not there, and the names of what was written into it.
+
+    Parameters
+    ----------
+    name : str
+
+    Raises
+    ------
+    InputError
+        When it cannot be a folder, or cannot be written to; by its methods, when a file cannot be written or removed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.path = Path(name)
+        self.written: list[str] = []
+        try:
+            if not name.strip():
+                raise OSError("no name")
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            place = self.path if name.strip() else name
+            raise InputError("--out", place, "a folder, or a place where one can be made") from None
+        if not os.access(self.path, os.W_OK):
+            raise InputError("--out", self.path, "a folder that can be written to")
+
+    def add(self, name: str) -> Path:
+        """Where a file of that name goes, which somebody else writes."""
+        self.written.append(name)
+        return self.path / name
+
+    def text(self, name: str, text: str) -> None:
+        """Write text."""
+        write_text(self.add(name), text)
+
+    def document(self, name: str, document: dict[str, Any]) -> None:
+        """Write what --json prints."""
+        self.text(name, json_text(document))
+
+    def table(self, name: str, records: list[dict[str, Any]]) -> None:
+        """Write records as CSV."""
+        write_csv(self.add(name), records)
+
+    def picture(self, name: str, drawn: Figure | Axes) -> None:
+        """Write a picture."""
+        from dmoa_theory.plots.style import save
+
+        save(drawn, self.add(name))
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files that an earlier run left, where they are there."""
+        for name in names:
+            path = self.path / name
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                reason = (error.strerror or "not removable").lower()
+                raise InputError("", reason, "a file of an earlier run that can be removed", file=str(path)) from None
+
+    def __str__(self) -> str:
+        """What a report ends with."""
+        return f"Written to {self.path}: {', '.join(self.written)}."

@@ -11,7 +11,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import WHOLE, Options
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, remove_files, write_csv, write_json
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table
 from dmoa_theory.errors import InputError
 from dmoa_theory.quantities import rate_unit, show_number, show_seconds, show_share
 
@@ -59,8 +59,7 @@ def overload(
         result = fluid(system, buffer=buffer, prompts=prompts)
     except InputError as error:  # of the options: the scenario has been read
         raise error.located(field=f"--{error.field}") from None
-    if options.out is not None:
-        _write(result, folder(options.out))
+    written = None if options.out is None else _write(result, OutFolder(options.out))
     if options.json:
         print_json(result.to_dict())
     else:
@@ -70,6 +69,8 @@ def overload(
         print_lines(out, headline(system))
         print_table(out, result.table())
         print_lines(out, _lines(result))
+        if written is not None:
+            print_lines(out, [str(written)])
     return 0 if result.stable else _UNSTABLE
 
 
@@ -133,17 +134,17 @@ def _only_solution(result: Overload) -> str:
     return f"That these rates are the only solution is {proved}: {why}."
 
 
-def _write(result: Overload, out: Path) -> None:
+def _write(result: Overload, out: OutFolder) -> OutFolder:
     from dmoa_theory.plots.overload import plot_growth, plot_loads
-    from dmoa_theory.plots.style import save
 
-    write_json(out / "overload.json", result)
-    write_csv(out / "overload.csv", result.records())
-    save(plot_loads(result), out / "loads.png")
+    out.document("overload.json", result.to_dict())
+    out.table("overload.csv", result.records())
+    out.picture("loads.png", plot_loads(result))
     if result.growing.any():
-        save(plot_growth(result, _simulated(result)), out / "growth.png")
+        out.picture("growth.png", plot_growth(result, _simulated(result)))
     else:  # lines along the axis say less than the report
-        remove_files(out, ("growth.png",))
+        out.remove(("growth.png",))
+    return out
 
 
 def _simulated(result: Overload) -> QueueTrajectories | None:

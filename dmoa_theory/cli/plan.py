@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, progress, write_csv, write_json
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table, progress
 from dmoa_theory.cli.workable import workable_system
 from dmoa_theory.optimisation.plan import Plan, make_plan
 
@@ -34,7 +34,7 @@ def plan(
     system, remark = workable_system(options, scenario)
     with options.speaking_of(scenario), progress("evaluating configurations") as advance:
         result = make_plan(system, simulation=simulation, remark=remark, progress=advance)
-    written = _write(result, folder(options.out)) if options.out is not None else []
+    written = None if options.out is None else _write(result, OutFolder(options.out))
     if options.json:
         print_json(result.to_dict())
     else:
@@ -49,8 +49,8 @@ def plan(
         print_table(out, result.table())
         shown = result.settled or result.region
         print_table(out, shown.table())
-        if written:
-            print_lines(out, [f"Written to {options.out}: {', '.join(written)}."])
+        if written is not None:
+            print_lines(out, [str(written)])
         print_lines(out, [_next(result, scenario)])
     return 0 if result.decision.feasible else 3
 
@@ -65,11 +65,10 @@ def _next(result: Plan, scenario: Path | None) -> str:
     return f"Next: dmoa latency{chosen} (or region) says more" + ("." if file else "; dmoa init writes a scenario of your own.")
 
 
-def _write(result: Plan, out: Path) -> list[str]:
+def _write(result: Plan, out: OutFolder) -> OutFolder:
     from dmoa_theory.plots.overview import plot_plan
-    from dmoa_theory.plots.style import save
 
-    write_json(out / "plan.json", result)
-    write_csv(out / "configurations.csv", result.records())
-    save(plot_plan(result), out / "plan.png")
-    return ["plan.png", "plan.json", "configurations.csv"]
+    out.document("plan.json", result.to_dict())
+    out.table("configurations.csv", result.records())
+    out.picture("plan.png", plot_plan(result))
+    return out

@@ -9,17 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import WHOLE
-from dmoa_theory.cli.output import (
-    console,
-    folder,
-    json_text,
-    print_json,
-    print_lines,
-    print_table,
-    write_csv,
-    write_json,
-    write_text,
-)
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.units import show_bytes
 from dmoa_theory.quantities import show_seconds, show_share
@@ -29,7 +19,7 @@ if TYPE_CHECKING:
     from dmoa_calibration.fit import HeldOut
     from dmoa_theory.model.profile import Profile
     from dmoa_theory.model.profile_comparison import ProfileComparison
-    from dmoa_theory.model.stage_means import StageTime
+    from dmoa_theory.model.stage_times import StageTime
 
 __all__ = ["profile"]
 
@@ -80,7 +70,7 @@ def _path(name: str) -> Path:
 
 def _show(path: Path, tokens: str, M: int, k: int, json: bool, out: str | None) -> int:
     from dmoa_theory.model.profile import read_profile
-    from dmoa_theory.model.stage_means import stage_times
+    from dmoa_theory.model.stage_times import stage_times
     from dmoa_theory.model.token_lists import workload
 
     for name, value in (("--M", M), ("--k", k)):
@@ -106,8 +96,7 @@ def _show(path: Path, tokens: str, M: int, k: int, json: bool, out: str | None) 
         ],
         "stages": [_stage(stage) for stage in stages],
     }
-    if out is not None:
-        _draw(shown, document, folder(out))
+    written = None if out is None else _draw(shown, document, OutFolder(out))
     if json:
         print_json(document)
         return 0
@@ -117,6 +106,8 @@ def _show(path: Path, tokens: str, M: int, k: int, json: bool, out: str | None) 
         print_table(report, _cell_table(cells))
     print_lines(report, [f"A query of M={M}, k={k} on this device, lengths of {lengths.source}:"])
     print_lines(report, [f"  {stage}" for stage in stages])
+    if written is not None:
+        print_lines(report, [str(written)])
     return 0
 
 
@@ -198,15 +189,17 @@ def _cell_table(cells: Sequence[HeldOut]) -> Table:
     )
 
 
-def _draw(shown: Profile, document: dict[str, Any], where: Path) -> None:
+def _draw(shown: Profile, document: dict[str, Any], out: OutFolder) -> OutFolder:
     from dmoa_theory.plots.profile import plot_profile
-    from dmoa_theory.plots.style import save
 
-    write_text(where / "profile.json", json_text(document))
+    out.document("profile.json", document)
     if document["held_out"]:
-        write_csv(where / "held_out.csv", document["held_out"])
-    write_csv(where / "stages.csv", document["stages"])
-    save(plot_profile(shown), where / "profile.png")
+        out.table("held_out.csv", document["held_out"])
+    else:
+        out.remove(("held_out.csv",))
+    out.table("stages.csv", document["stages"])
+    out.picture("profile.png", plot_profile(shown))
+    return out
 
 
 def _compare(paths: Sequence[Path], json: bool, out: str | None) -> int:
@@ -218,10 +211,10 @@ def _compare(paths: Sequence[Path], json: bool, out: str | None) -> int:
     if len(set(names)) < len(names):
         names = [f"{i}: {name}" for i, name in enumerate(names, start=1)]
     result = compare_profiles(profiles, names)
-    if out is not None:
-        where = folder(out)
-        write_json(where / "comparison.json", result)
-        write_csv(where / "comparison.csv", result.records())
+    written = None if out is None else OutFolder(out)
+    if written is not None:
+        written.document("comparison.json", result.to_dict())
+        written.table("comparison.csv", result.records())
     if json:
         print_json(result.to_dict())
         return 0
@@ -232,6 +225,8 @@ def _compare(paths: Sequence[Path], json: bool, out: str | None) -> int:
         print_lines(
             report, [f"No lengths were measured in all of them: those of {names[0]} are shown, beyond what others cover."]
         )
+    if written is not None:
+        print_lines(report, [str(written)])
     return 0
 
 

@@ -11,18 +11,7 @@ from cyclopts import Parameter
 
 from dmoa_theory.cli.names import split_names
 from dmoa_theory.cli.options import WHOLE, Options, only_beside
-from dmoa_theory.cli.output import (
-    console,
-    folder,
-    json_text,
-    print_json,
-    print_lines,
-    print_table,
-    progress,
-    remove_files,
-    write_csv,
-    write_text,
-)
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table, progress
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.system import System
 from dmoa_theory.quantities import show_share
@@ -58,7 +47,7 @@ def region(
     result = stability_region(system)
     axes = _axes(system, users)
     only_beside("--out", options.out is not None, {"--users": users or None})
-    out_folder = None if options.out is None else folder(options.out)
+    out_folder = None if options.out is None else OutFolder(options.out)
     found = None
     if check:
         from dmoa_theory.drain import check_drain
@@ -82,6 +71,8 @@ def region(
         print_lines(out, region_lines(result))
         if found is not None:
             print_lines(out, check_lines(found))
+        if out_folder is not None:
+            print_lines(out, [str(out_folder)])
     return 0 if result.stable else 3
 
 
@@ -127,20 +118,19 @@ def _axes(system: System, users: str) -> tuple[int, ...]:
     return (*chosen, *(u for u in busiest if u not in chosen))[:3]
 
 
-def _write(result: StabilityRegion, document: dict[str, Any], axes: tuple[int, ...], out: Path) -> None:
+def _write(result: StabilityRegion, document: dict[str, Any], axes: tuple[int, ...], out: OutFolder) -> None:
     from dmoa_theory.plots.network import plot_network
     from dmoa_theory.plots.region import plot_section, plot_utilisation
-    from dmoa_theory.plots.style import save
 
-    write_text(out / "region.json", json_text(document))
-    write_csv(out / "region.csv", result.records())
-    save(plot_utilisation(result), out / "utilisation.png")
-    save(plot_network(result), out / "network.png")
+    out.document("region.json", document)
+    out.table("region.csv", result.records())
+    out.picture("utilisation.png", plot_utilisation(result))
+    out.picture("network.png", plot_network(result))
     drawn = {"section.png": len(axes) > 1, "region_3d.png": len(axes) > 2}
-    remove_files(out, [picture for picture, there in drawn.items() if not there])
+    out.remove([picture for picture, there in drawn.items() if not there])
     if len(axes) > 1:
-        save(plot_section(result.section(*axes[:2]), note=result.system.moa.label), out / "section.png")
+        out.picture("section.png", plot_section(result.section(*axes[:2]), note=result.system.moa.label))
     if len(axes) > 2:
         from dmoa_theory.plots.body import plot_body
 
-        save(plot_body(result.body(*axes), note=result.system.moa.label), out / "region_3d.png")
+        out.picture("region_3d.png", plot_body(result.body(*axes), note=result.system.moa.label))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, write_csv, write_json
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table
 from dmoa_theory.simulation.traces.files import read_trace
 from dmoa_theory.simulation.traces.replay import replay as replay_trace
 
@@ -30,11 +30,11 @@ def replay(
         counted from 0, the aggregation last; times in s) and perhaps there, back, quorum. As .json the same, nested.
     """
     result = replay_trace(read_trace(trace))
-    if out is not None:
-        place = folder(out)
-        write_json(place / "replay.json", result)
-        write_csv(place / "replay.csv", result.records())
-        write_csv(place / "queues.csv", result.device_records())
+    written = None if out is None else OutFolder(out)
+    if written is not None:
+        written.document("replay.json", result.to_dict())
+        written.table("replay.csv", result.records())
+        written.table("queues.csv", result.device_records())
     if json:
         print_json(result.to_dict())
     else:
@@ -42,4 +42,6 @@ def replay(
         print_table(out_console, result.table())
         print_table(out_console, result.device_table())
         print_lines(out_console, (f"{reason[0].upper()}{reason[1:]}." for reason in result.reasons))
+        if written is not None:
+            print_lines(out_console, [str(written)])
     return 0

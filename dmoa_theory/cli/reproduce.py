@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import WHOLE
-from dmoa_theory.cli.output import console, folder, print_json, print_lines, print_table, write_csv, write_json
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table
 from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
     from dmoa_paper_figures.reproduction import Reproduction
@@ -46,7 +44,7 @@ def reproduce(
         return 0
     if seed < 0:
         raise InputError("--seed", seed, "a whole number, 0 or more")
-    place = None if out is None else folder(out)  # before minutes of work, not after
+    place = None if out is None else OutFolder(out)  # before minutes of work, not after
     with _steps() as tell:
         result = reproduce_items(item, Settings(quick=quick, seed=seed), progress=tell)
     if place is not None:
@@ -56,7 +54,7 @@ def reproduce(
     else:
         _report(result, console())
         if place is not None:
-            print_lines(console(), [f"Report: {place / 'report.html'} and {place / 'report.md'}"])
+            print_lines(console(), [str(place)])
     return 0
 
 
@@ -75,15 +73,16 @@ def _steps() -> Iterator[Callable[[float, str], None]]:
         yield lambda fraction, title: bar.update(task, completed=fraction, description=title)
 
 
-def _write(result: Reproduction, place: Path) -> None:
+def _write(result: Reproduction, place: OutFolder) -> None:
     from dmoa_paper_figures.report import draw_pictures, write_report
 
-    write_json(place / "reproduce.json", result)
+    place.document("reproduce.json", result.to_dict())
     if result.rows:
-        write_csv(place / "reproduce.csv", result.records())
-    for _ in draw_pictures(result.outcomes, place / "figures"):
+        place.table("reproduce.csv", result.records())
+    for _ in draw_pictures(result.outcomes, place.path / "figures"):
         pass
-    write_report(result, place)
+    write_report(result, place.path)
+    place.written += ["report.html", "report.md", "figures"]
 
 
 def _report(result: Reproduction, out: Console) -> None:

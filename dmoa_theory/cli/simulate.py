@@ -8,17 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import WHOLE, Options
-from dmoa_theory.cli.output import (
-    console,
-    folder,
-    json_text,
-    print_json,
-    print_lines,
-    print_table,
-    progress,
-    write_csv,
-    write_text,
-)
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table, progress
 from dmoa_theory.errors import InputError
 from dmoa_theory.simulation.steady.simulate import simulate as run_simulation
 from dmoa_theory.simulation.steady.simulation_result import SimulationResult
@@ -63,7 +53,7 @@ def simulate(
     most = _most(queries, max_queries, wanted=share is not None)
     system = options.system(scenario)
     region = stability_region(system)
-    out = None if options.out is None else folder(options.out)  # before hours of work, not after
+    out = None if options.out is None else OutFolder(options.out)  # before hours of work, not after
     with progress("simulation") as advance:
         try:
             result = run_simulation(
@@ -94,6 +84,8 @@ def simulate(
         if result.queries or not result.stable:
             print_table(out_console, result.device_table())
         print_lines(out_console, simulation_lines(result, region, workers))
+        if out is not None:
+            print_lines(out_console, [str(out)])
     if result.partial:
         return 130
     return 0 if document["stable"] else 3
@@ -135,13 +127,12 @@ def _document(result: SimulationResult, region: StabilityRegion) -> dict[str, An
     return document
 
 
-def _write(result: SimulationResult, document: dict[str, Any], out: Path) -> None:
+def _write(result: SimulationResult, document: dict[str, Any], out: OutFolder) -> None:
     from dmoa_theory.plots.simulation import plot_latency_distribution, plot_queue_lengths
-    from dmoa_theory.plots.style import save
 
-    write_text(out / "simulate.json", json_text(document))
-    write_csv(out / "simulate.csv", result.records())
-    write_csv(out / "queues.csv", result.device_records())
-    write_csv(out / "queue_lengths.csv", result.length_records())
-    save(plot_latency_distribution(result), out / "latency.png")
-    save(plot_queue_lengths(result), out / "queue_lengths.png")
+    out.document("simulate.json", document)
+    out.table("simulate.csv", result.records())
+    out.table("queues.csv", result.device_records())
+    out.table("queue_lengths.csv", result.length_records())
+    out.picture("latency.png", plot_latency_distribution(result))
+    out.picture("queue_lengths.png", plot_queue_lengths(result))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.options import WHOLE, Options
+from dmoa_theory.cli.options import SECONDS, WHOLE, Options
 from dmoa_theory.cli.output import print_json, progress
 from dmoa_theory.cli.testbed_report import report, write_run_folder
 from dmoa_theory.errors import BackendUnavailableError, InputError
@@ -77,7 +77,7 @@ def testbed(
     open_queries: Annotated[int | None, WHOLE, Parameter(help="Prompts that a device takes on; more are refused.")] = None,
     peer_jobs: Annotated[int | None, WHOLE, Parameter(help="Jobs of others that a device takes on; more are refused.")] = None,
     patience: Annotated[
-        float | None, Parameter(help="Seconds to wait for a next answer after the last prompt; default 60.")
+        float | None, SECONDS, Parameter(help="Seconds to wait for a next answer after the last prompt; default 60.")
     ] = None,
     live: Annotated[bool, Parameter(negative="", help="Show queues and latency on the terminal while it runs.")] = False,
     again: Annotated[

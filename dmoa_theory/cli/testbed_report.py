@@ -43,8 +43,11 @@ def report(result: MeasuredRun, out: Path | None) -> None:
     print_table(where, result.table())
     print_lines(where, run_lines(result))
     if out is not None:
-        again = f"dmoa compare --measured {out} tells its service times and the scenario's apart"
-        print_lines(where, [f"Everything recorded is in {out}: dmoa replay {out / 'trace.csv'} plays it again, {again}."])
+        names = sorted(path.name for path in out.iterdir())
+        print_lines(where, [f"Written to {out}: {', '.join(names)}."])
+        again = f"dmoa replay {out / 'trace.csv'} plays it again, " if "trace.csv" in names else ""
+        apart = f"dmoa compare --measured {out} tells its service times and the scenario's apart"
+        print_lines(where, [f"Next: {again}{apart}."])
 
 
 def run_lines(result: MeasuredRun) -> Iterator[str]:

@@ -12,19 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from dmoa_theory.cli.names import split_names
-from dmoa_theory.cli.options import WHOLE, Options, only_beside
-from dmoa_theory.cli.output import (
-    console,
-    folder,
-    json_text,
-    print_json,
-    print_lines,
-    print_table,
-    progress,
-    remove_files,
-    write_csv,
-    write_text,
-)
+from dmoa_theory.cli.options import SECONDS, WHOLE, Options, only_beside
+from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table, progress
 from dmoa_theory.errors import InputError
 from dmoa_theory.quantities import show_number, show_share
 from dmoa_theory.stability.loads import utilisation
@@ -90,7 +79,7 @@ def whatif(
     ] = False,
     servers: Annotated[str, Parameter(help='Servers of the centre, such as "8" or "8,1"; default one a device, and one.')] = "",
     speed: Annotated[float, Parameter(help="Compute of the centre, relative to all devices together.")] = 1.0,
-    round_trip: Annotated[float, Parameter(help="Seconds to the centre and back.")] = 0.0,
+    round_trip: Annotated[float, SECONDS, Parameter(help='Seconds, or "80 ms", to the centre and back.')] = 0.0,
     central_availability: Annotated[float | None, Parameter(help="Probability that the centre is up.")] = None,
     bare: Annotated[bool, Parameter(negative="", help="The centre runs one inference a prompt, not the same query.")] = False,
     load_factor: Annotated[float, Parameter(help="Multiply all rates by this first.")] = 1.0,
@@ -159,12 +148,13 @@ def whatif(
                 bare=bare,
             )
     document = found.document()
-    if options.out is not None:
-        _write(found, document, folder(options.out))
+    written = None if options.out is None else _write(found, document, OutFolder(options.out))
     if options.json:
         print_json(document)
     else:
         _report(found)
+        if written is not None:
+            print_lines(console(), [str(written)])
     stable = found.effect.stable if found.effect is not None else document["before"]["stable"]
     return 0 if stable else _UNSTABLE
 
@@ -349,20 +339,20 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _write(found: _Answers, document: dict[str, Any], out: Path) -> None:
-    from dmoa_theory.plots.style import save
+def _write(found: _Answers, document: dict[str, Any], out: OutFolder) -> OutFolder:
     from dmoa_theory.plots.whatif import plot_central, plot_loss, plot_single_losses
 
-    write_text(out / "whatif.json", json_text(document))
+    out.document("whatif.json", document)
     parts = {"single_losses": found.singles, "loss": found.effect, "availability": found.up, "central": found.central}
     for name, part in parts.items():
         if part is None:
-            remove_files(out, (f"{name}.csv", f"{name}.png"))
+            out.remove((f"{name}.csv", f"{name}.png"))
         else:
-            write_csv(out / f"{name}.csv", part.records())
+            out.table(f"{name}.csv", part.records())
     if found.singles is not None:
-        save(plot_single_losses(found.singles), out / "single_losses.png")
+        out.picture("single_losses.png", plot_single_losses(found.singles))
     if found.effect is not None:
-        save(plot_loss(found.effect), out / "loss.png")
+        out.picture("loss.png", plot_loss(found.effect))
     if found.central is not None:
-        save(plot_central(found.central), out / "central.png")
+        out.picture("central.png", plot_central(found.central))
+    return out

@@ -25,14 +25,14 @@ from dmoa_theory.model.service_samples import read_samples
 from dmoa_theory.model.system import System
 from dmoa_theory.model.token_lists import workload
 from dmoa_theory.model.tokens import INSTRUCTION_TOKENS, TokenCount, TokenLengths
-from dmoa_theory.model.units import parse_byte_rate, parse_bytes, parse_seconds
+from dmoa_theory.model.units import parse_byte_rate, parse_bytes
 
 if TYPE_CHECKING:
     from dmoa_theory.model.graph_files import GraphFile
     from dmoa_theory.model.profile import Profile
     from dmoa_theory.model.scenario_file import MemorySection, MoaSection, NetworkSection, ScenarioFile, ServiceSection
 
-__all__ = ["EXAMPLE", "bundled_profiles", "load_scenario"]
+__all__ = ["EXAMPLE", "bundled_profiles", "load_scenario", "system_of_text"]
 
 #: What every verb takes when no scenario is named.
 EXAMPLE = "example.toml"
@@ -99,6 +99,34 @@ def load_scenario(path: str | Path | None = None, overrides: Iterable[str] = ())
     return _build(read_scenario_file(Path(path), overrides), Path(path))
 
 
+def system_of_text(text: str, path: Path) -> System:
+    r"""Read a scenario that is not written yet, as :func:`load_scenario` would once it were.
+
+    Parameters
+    ----------
+    text : str
+        The content of the file.
+    path : Path
+        Where it would be: the paths in it are relative to that folder.
+
+    Raises
+    ------
+    InputError
+        As for any scenario file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dmoa_theory.model.scenario import system_of_text
+    >>> text = '[network]\ntopology = "ring"\nn = 3\n[arrivals]\nrate = "7.2/hour"\n[service]\nmean = "20 s"\n'
+    >>> system_of_text(text, Path("ring.toml")).rates.tolist()
+    [0.002, 0.002, 0.002]
+    """
+    from dmoa_theory.model.scenario_file import parse_scenario
+
+    return _build(parse_scenario(text.encode(), str(path)), path)
+
+
 def bundled_profiles() -> dict[str, Path]:
     """Profiles that come with the package, by name; a scenario may name them instead of a file."""
     folder = Path(str(_BUNDLED.joinpath("profiles")))
@@ -121,9 +149,6 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
         limits = {name: value for name, value in scenario.constraints if value is not None}
         if "memory" in limits:
             limits["memory"] = parse_bytes("memory", limits["memory"])
-        for name in ("mean_latency", "p95_latency"):
-            if isinstance(limits.get(name), str):
-                limits[name] = parse_seconds(name, limits[name])
         constraints = Constraints(**limits)
     if scenario.arrivals.rate is not None:
         arrival_rate = scenario.arrivals.rate

@@ -8,39 +8,56 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.units import parse_rate, parse_seconds
 from dmoa_theory.text_files import suggestion
 
-__all__ = ["ScenarioFile", "read_scenario_file"]
+__all__ = ["ScenarioFile", "parse_scenario", "read_scenario_file"]
+
+
+def _plain_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _number(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _plain_number(value):
         raise ValueError("a number")
     return value
 
 
-def _seconds(value: object) -> object:
-    if isinstance(value, str):  # read where the section is known
+def _amount(value: object, read: Callable[[str, object], float], *, place: int | None = None, more: str = "") -> object:
+    """Text with a unit as a number; numbers stay as they are, and are held against their limits where these are known."""
+    if _plain_number(value):
         return value
     try:
-        return _number(value)
-    except ValueError:
-        raise ValueError('a number of seconds, or text such as "5 min"') from None
+        return read("", value)
+    except InputError as error:
+        where = "" if place is None else f"[{place}]"
+        looks_like_a_number = isinstance(value, str) and value.strip()[-1:].isdigit()
+        shown = f'"{value}"' if looks_like_a_number else value
+        about = {"where": where, "value": shown, "allowed": error.allowed + more}
+        raise PydanticCustomError("amount", "{allowed}", about) from None
+
+
+def _amounts(value: object, read: Callable[[str, object], float]) -> object:
+    """An amount, or a list of amounts."""
+    if isinstance(value, list) and value and not any(isinstance(each, list) for each in value):
+        return [_amount(each, read, place=place) for place, each in enumerate(value)]
+    return _amount(value, read, more="; or a list of these (one a device), texts in quotes")
 
 
 def _numbers(value: object) -> object:
-    if isinstance(value, list) and value and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
+    if _plain_number(value) or (isinstance(value, list) and value and all(map(_plain_number, value))):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("a number, or a list of numbers (one a device)")
-    return value
+    raise ValueError("a number, or a list of numbers (one a device)")
 
 
 def _texts(value: object) -> object:
@@ -71,23 +88,22 @@ def _count(value: object) -> object:
     """A token count: a number, a {mean, scv} table, or a list of either."""
     if isinstance(value, dict):
         unknown = set(value) - {"mean", "scv"}
-        if (
-            unknown
-            or "mean" not in value
-            or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value.values())
-        ):
+        if unknown or "mean" not in value or not all(map(_plain_number, value.values())):
             raise ValueError("a number of tokens, or { mean = ..., scv = ... }")
         return value
     if isinstance(value, list) and value and not any(isinstance(v, list) for v in value):
         return [_count(v) for v in value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _plain_number(value):
         raise ValueError("a number of tokens, or { mean = ..., scv = ... }")
     return value
 
 
 Number = Annotated[Any, BeforeValidator(_number)]
 Numbers = Annotated[Any, BeforeValidator(_numbers)]
-Seconds = Annotated[Any, BeforeValidator(_seconds)]
+Seconds = Annotated[Any, BeforeValidator(partial(_amount, read=parse_seconds))]
+Delays = Annotated[Any, BeforeValidator(partial(_amounts, read=partial(parse_seconds, zero=True)))]
+Times = Annotated[Any, BeforeValidator(partial(_amounts, read=parse_seconds))]
+Rates = Annotated[Any, BeforeValidator(partial(_amounts, read=parse_rate))]
 Text = Annotated[Any, BeforeValidator(_text)]
 Texts = Annotated[Any, BeforeValidator(_texts)]
 Names = Annotated[Any, BeforeValidator(_names)]
@@ -108,14 +124,14 @@ class NetworkSection(BaseModel):
     file: Text = None
     directed: Flag = None
     names: Names = None
-    link_delay: Numbers = None
+    link_delay: Delays = None
     link_rate: Any = None
 
 
 class ArrivalsSection(_Section):
     """How often users ask."""
 
-    rate: Numbers = None
+    rate: Rates = None
 
 
 class StagesSection(_Section):
@@ -128,7 +144,7 @@ class StagesSection(_Section):
 class ServiceSection(_Section):
     """How long an inference takes: numbers, samples, or a profile with token counts."""
 
-    mean: Numbers = None
+    mean: Times = None
     scv: Numbers = None
     law: Text = None
     stages: StagesSection | None = None
@@ -213,6 +229,19 @@ def read_scenario_file(path: Path, overrides: Iterable[str] = ()) -> ScenarioFil
         raise InputError(
             "", InputError.MISSING, f"cannot be read ({(error.strerror or 'unreadable').lower()})", file=file
         ) from None
+    return parse_scenario(raw, file, overrides)
+
+
+def parse_scenario(raw: bytes, file: str, overrides: Iterable[str] = ()) -> ScenarioFile:
+    """Check the content of a scenario file; see :func:`read_scenario_file`.
+
+    Parameters
+    ----------
+    raw : bytes
+    file : str
+        What to call it in a complaint.
+    overrides : iterable of str
+    """
     try:
         document = tomllib.loads(raw.decode("utf-8-sig"))  # some editors put a byte-order mark first
     except UnicodeDecodeError:
@@ -270,6 +299,9 @@ def _one_line(error: ValidationError, file: str) -> InputError:
         return InputError(f"[{field}]", InputError.MISSING, f"a scenario has a section [{field}]", file=file)
     if first["type"] in {"model_type", "model_attributes_type"}:
         return InputError(field, first["input"], f"a section, written [{field}]", file=file)
+    if first["type"] == "amount":
+        about = first["ctx"]
+        return InputError(field + about["where"], about["value"], about["allowed"], file=file)
     return InputError(field, first["input"], first["msg"].removeprefix("Value error, "), file=file)
 
 

@@ -16,13 +16,13 @@ import numpy as np
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import FloatArray, FloatLike, non_negative, owned, positive
 from dmoa_theory.model.service_samples import SampleLike, relative_moment, sample_arrays, sample_scv
+from dmoa_theory.model.stage_means import StageMeans
 
 if TYPE_CHECKING:
     from dmoa_theory.model.profile import Profile, ServiceFit
-    from dmoa_theory.model.stage_means import StageMeans
     from dmoa_theory.model.tokens import TokenLengths
 
-__all__ = ["Law", "MeasuredServiceTime", "ServiceTime", "Stage", "mean_sensitivity"]
+__all__ = ["Law", "MeasuredServiceTime", "ServiceTime", "Stage"]
 
 
 class Law(StrEnum):
@@ -243,9 +243,8 @@ class ServiceTime:
 
     def stage_means(self, k: int) -> StageMeans:
         """Mean service time of every device and stage, with the covariance of its errors; see :class:`StageMeans`."""
-        from dmoa_theory.model.stage_means import stage_means
-
-        return stage_means(self, k)
+        assert self.mean_error is not None
+        return StageMeans.with_own_errors(self.mean, self.mean_error)
 
     def warnings(self, k: int) -> tuple[str, ...]:
         """What to be wary of: nothing, for times given in numbers."""
@@ -342,9 +341,10 @@ class MeasuredServiceTime:
 
     def stage_means(self, k: int) -> StageMeans:
         """Mean service time of every device and stage, with the covariance that the fits leave; see :class:`StageMeans`."""
-        from dmoa_theory.model.stage_means import stage_means
-
-        return stage_means(self, k)
+        mean = self.for_k(k).mean
+        lengths = [self.tokens[u % len(self.tokens)] for u in range(len(mean))]
+        by = np.array([[_mean_sensitivity(each, later=stage is not Stage.FIRST, k=k) for stage in Stage] for each in lengths])
+        return StageMeans.of_profiles(mean, by, [self.profiles[u % len(self.profiles)] for u in range(len(mean))])
 
     def warnings(self, k: int) -> tuple[str, ...]:
         """What to be wary of, one sentence each: lengths beyond those measured, and a machine that was busy."""
@@ -388,7 +388,7 @@ def _raw_moments(cumulants: FloatArray) -> FloatArray:
     )
 
 
-def mean_sensitivity(lengths: TokenLengths, *, later: bool, k: int) -> FloatArray:
+def _mean_sensitivity(lengths: TokenLengths, *, later: bool, k: int) -> FloatArray:
     """Exact: derivatives of a stage's mean by c0, c1, c2, d0, d1, which it is linear in; shape (5,)."""
     read, steps = _raw_moments(lengths.read(later=later, k=k)), _raw_moments(lengths.decode_steps())
     return np.array([1.0, read[1], read[2], steps[1], read[1] * steps[1] + steps[2] / 2])
@@ -404,5 +404,5 @@ def _moments(fit: ServiceFit, lengths: TokenLengths, *, later: bool, k: int) -> 
     for i, j in np.argwhere(polynomial):
         squared[i : i + 3, j : j + 3] += polynomial[i, j] * polynomial
     variance = float(read @ squared @ steps) - mean**2
-    sensitivity = mean_sensitivity(lengths, later=later, k=k)
+    sensitivity = _mean_sensitivity(lengths, later=later, k=k)
     return mean, variance, float(np.sqrt(max(float(sensitivity @ fit.cov @ sensitivity), 0.0)))

@@ -145,9 +145,14 @@ class ServiceFit:
         return _plain(np.sqrt(np.clip(np.einsum("...i,ij,...j", by, self.cov, by), 0.0, None)))
 
     @property
+    def stated_error(self) -> float:
+        """Relative error that the fit states of itself: that on lengths left out of it, rounded up to whole per cent."""
+        return max(1, math.ceil(100 * self.loo_median_rel_err - 1e-9)) / 100
+
+    @property
     def good_to(self) -> str:
-        """How good the fit is on lengths left out of it, in whole per cent rounded up: "good to 3 %"."""
-        return f"good to {max(1, math.ceil(100 * self.loo_median_rel_err - 1e-9))} %"
+        """How good the fit is on lengths left out of it, in words: "good to 3 %"."""
+        return f"good to {100 * self.stated_error:.0f} %"
 
     def covers(self, p: FloatLike, o: FloatLike) -> Any:
         """Whether (p, o) lies inside what was measured; a bool or an array of bool, shapes broadcast."""

@@ -1,14 +1,15 @@
-"""Read amounts that people write with a unit, such as ``"24 GiB"``, ``"2 MB/s"`` or ``"10 min"``, and write them back."""
+"""Read amounts that people write with a unit, such as ``"24 GiB"``, ``"2 MB/s"``, ``"10 min"`` or ``"7.2/hour"``."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import LARGEST, SMALLEST
 
-__all__ = ["parse_byte_rate", "parse_bytes", "parse_seconds", "show_bytes"]
+__all__ = ["parse_byte_rate", "parse_bytes", "parse_rate", "parse_seconds", "show_bytes"]
 
 _FACTOR = {
     "B": 1,
@@ -28,7 +29,15 @@ _SECONDS = {
     **dict.fromkeys(("min", "minute", "minutes"), 60.0),
     **dict.fromkeys(("h", "hour", "hours"), 3600.0),
 }
-_AMOUNT = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*")
+_PER = {
+    **dict.fromkeys(("s", "second"), 1.0),
+    **dict.fromkeys(("min", "minute"), 60.0),
+    **dict.fromkeys(("h", "hour"), 3600.0),
+    **dict.fromkeys(("d", "day"), 86400.0),
+}
+_NUMBER = r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*"
+_AMOUNT = re.compile(_NUMBER + r"([A-Za-z]*)\s*")
+_RATE = re.compile(_NUMBER + r"(/|\bper\b)\s*([A-Za-z]+)\s*")
 
 
 def parse_bytes(field: str, value: object) -> float:
@@ -55,8 +64,7 @@ def parse_bytes(field: str, value: object) -> float:
         raise InputError(field, value, allowed)
     number, unit = found.groups()
     if unit not in _FACTOR:
-        alike = [known for known in _FACTOR if known.lower() == unit.lower()]
-        raise InputError(field, value, f"did you mean {alike[0]}? {allowed}" if alike else allowed)
+        raise InputError(field, value, _alike(unit, _FACTOR) + allowed)
     amount = float(number) * _FACTOR[unit]
     if amount > LARGEST:
         raise InputError(field, value, allowed)
@@ -81,8 +89,16 @@ def parse_byte_rate(field: str, value: object) -> float:
     return rate
 
 
-def parse_seconds(field: str, value: object) -> float:
-    """A time above zero in seconds: a number of seconds, or text such as ``"60"``, ``"1.5 min"`` or ``"2 hours"``.
+def parse_seconds(field: str, value: object, *, zero: bool = False) -> float:
+    """A time in seconds: a number of seconds, or text such as ``"60"``, ``"1.5 min"`` or ``"2 hours"``.
+
+    Parameters
+    ----------
+    field : str
+        What to call it in a complaint.
+    value : object
+    zero : bool
+        Whether 0 is a time too.
 
     Raises
     ------
@@ -95,14 +111,54 @@ def parse_seconds(field: str, value: object) -> float:
     >>> parse_seconds("limit", "1.5 min"), parse_seconds("limit", 60), parse_seconds("limit", "2 hours")
     (90.0, 60.0, 7200.0)
     """
-    allowed = 'a time above 0: seconds as a number, or text such as "1.5 min" (units: ms, s, min, h; seconds, minutes, hours)'
+    amount = "a time, 0 or more" if zero else "a time above 0"
+    allowed = f'{amount}: seconds as a number, or text such as "1.5 min" (units: ms, s, min, h; seconds, minutes, hours)'
     found = _AMOUNT.fullmatch(str(value))
-    if found is None or found[2] not in _SECONDS:
+    if found is None:
         raise InputError(field, value, allowed)
+    if found[2] not in _SECONDS:
+        raise InputError(field, value, _alike(found[2], _SECONDS) + allowed)
     seconds = float(found[1]) * _SECONDS[found[2]]
-    if not SMALLEST <= seconds <= LARGEST:
+    if not (SMALLEST <= seconds <= LARGEST or (zero and seconds == 0)):
         raise InputError(field, value, allowed)
     return seconds
+
+
+def parse_rate(field: str, value: object) -> float:
+    """Prompts per second: a number, or text such as ``"7.2/hour"``.
+
+    Raises
+    ------
+    InputError
+        When the number or the unit of time cannot be read.
+
+    Examples
+    --------
+    >>> from dmoa_theory.model.units import parse_rate
+    >>> parse_rate("rate", "7.2/hour"), parse_rate("rate", "3 / min"), parse_rate("rate", 0.002)
+    (0.002, 0.05, 0.002)
+    """
+    allowed = 'a rate, 0 or more: prompts/s as a number, or text such as "7.2/hour" (/s, /min, /h, /day)'
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST:
+        return float(value)
+    found = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise InputError(field, value, allowed)
+    number, per, unit = found.groups()
+    if unit not in _PER:
+        raise InputError(field, value, _alike(unit, _PER) + allowed)
+    if per != "/":
+        raise InputError(field, value, f'did you mean "{number}/{unit}"? {allowed}')
+    rate = float(number) / _PER[unit]
+    if not (SMALLEST <= rate <= LARGEST or rate == 0):
+        raise InputError(field, value, allowed)
+    return rate
+
+
+def _alike(unit: str, known: Iterable[str]) -> str:
+    """The unit that was meant, where only the case of its letters is wrong."""
+    alike = [each for each in known if each.lower() == unit.lower()]
+    return f"did you mean {alike[0]}? " if alike else ""
 
 
 def show_bytes(amount: float) -> str:

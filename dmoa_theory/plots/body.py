@@ -27,6 +27,8 @@ _COLOURS = tuple(colour for colour in PALETTE if colour != VERMILION)
 _OTHERS = "#B8B8B8"
 # From in front of the corner of large rates, so that every face on which a device gives way is seen.
 _ELEVATION, _AZIMUTH = 24.0, 38.0
+#: Letters of a name up to which it stands in one line with its unit.
+_LONGEST = 12
 
 
 def plot_body(body: RegionBody, *, ax: Any = None, note: str = "") -> Any:
@@ -55,15 +57,16 @@ def plot_body(body: RegionBody, *, ax: Any = None, note: str = "") -> Any:
     >>> complete = [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
     >>> region = stability_region(System.from_arrays(complete, 0.002, [20.0, 30.0, 25.0], M=1, k=1))
     >>> plot_body(region.body(0, 1, 2)).get_zlabel()
-    'prompts of device-2 (per minute)'
+    'prompts of device-2 (per hour)'
     """
     with house_style():
         axes = ax if ax is not None else new_figure(6.8, 6.2).add_subplot(projection="3d", computed_zorder=False)
         now = np.asarray(body.operating_point)
         far = np.maximum(body.corners.max(axis=0), now) if body.corners.size else now
-        seconds, unit = rate_unit(float(far.max()))
-        names = [shorten(name) for name in body.names]
-        _prepare(axes, [f"prompts of {name} (per {unit})" for name in names])
+        seconds, unit = rate_unit(float(now.max()) or float(far.max()))  # the unit of the present rates, as in the table
+        names = [shorten(name, 18) for name in body.names]
+        break_ = "\n" if max(map(len, names)) > _LONGEST else " "
+        _prepare(axes, [f"prompts of {name}{break_}(per {unit})" for name in names])
         limits = np.where(far > 0, far, far.max() or 1 / seconds) * seconds * 1.06
         axes.set(xlim=(0, limits[0]), ylim=(0, limits[1]), zlim=(0, limits[2]))
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
@@ -77,7 +80,7 @@ def plot_body(body: RegionBody, *, ax: Any = None, note: str = "") -> Any:
         heading(axes, title, "; ".join(filter(None, (note, about))))
         handles = _draw_faces(axes, body, body.corners * seconds)
         _mark_now(axes, now * seconds, stable=body.stable)
-        legend_below(axes, [*handles, _now_handle(stable=body.stable)], down=16.0)
+        legend_below(axes, [*handles, _now_handle(stable=body.stable)], down=16.0 + 14.0 * (break_ == "\n"))
         return axes
 
 
@@ -87,7 +90,7 @@ def _prepare(axes: Any, labels: list[str]) -> None:
     pin_ticks(axes)
     axes.tick_params(axis="z", labelcolor=rc["ytick.labelcolor"], labelsize=rc["ytick.labelsize"], color=rc["ytick.color"])
     for axis, name, label in zip((axes.xaxis, axes.yaxis, axes.zaxis), "xyz", labels, strict=True):
-        getattr(axes, f"set_{name}label")(label, labelpad=6)
+        getattr(axes, f"set_{name}label")(label, labelpad=6 + 8 * label.count("\n"))
         axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
         axis.line.set_color(GREY)
         axis._axinfo["grid"].update(color=PALE, linewidth=0.7)  # mplot3d has no public way that outlives the style sheet

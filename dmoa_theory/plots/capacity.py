@@ -24,6 +24,8 @@ __all__ = ["plot_capacity", "plot_gossip", "plot_relief"]
 
 #: More rows than this cannot be read.
 MOST_ROWS = 24
+#: Beyond this percentage it is not rounding.
+_FULL = 100.0001
 
 
 def plot_capacity(result: Capacity) -> Figure:
@@ -87,7 +89,7 @@ def plot_relief(result: Capacity, *, ax: Axes | None = None) -> Axes:
         over = "" if math.isnan(result.gain) else f", {show_share(result.gain)} over uniform gossip"
         of = "" if best.size <= room else f"; the {room} busiest of {best.size:,} devices"
         heading(axes, "What the best gossip carries", f"{result.given.moa.label}; {_load(result)}{over}{of}")
-        legend_below(axes, _legend(full=True))
+        legend_below(axes, _legend(full=True, overloaded=bool((uniform[shown] > _FULL).any())))
         return axes
 
 
@@ -158,7 +160,7 @@ def _dumbbells(axes: Axes, uniform: FloatArray, best: FloatArray, names: list[st
     for row in rows.tolist():
         axes.plot([uniform[row], best[row]], [row, row], color=PALE, linewidth=3.5, solid_capstyle="round", zorder=1)
     axes.scatter(uniform, rows, s=34, facecolors="white", edgecolors=GREY, linewidths=1.4, zorder=3, clip_on=False)
-    over = uniform > 100.0001
+    over = uniform > _FULL
     axes.scatter(uniform[over], rows[over], s=34, facecolors="white", edgecolors=VERMILION, linewidths=1.4, zorder=3)
     axes.scatter(best, rows, s=34, color=BLUE, zorder=4, clip_on=False)
     axes.set_ylim(max(rows.size, 3) - 0.4, -0.6)
@@ -168,14 +170,15 @@ def _dumbbells(axes: Axes, uniform: FloatArray, best: FloatArray, names: list[st
     grid_lines(axes.xaxis)
 
 
-def _legend(*, full: bool) -> list[Line2D]:
+def _legend(*, full: bool, overloaded: bool = False) -> list[Line2D]:
     marks = [
         Line2D([], [], marker="o", linestyle="none", markerfacecolor="white", markeredgecolor=GREY, label="uniform gossip"),
         Line2D([], [], marker="o", linestyle="none", color=BLUE, label="best gossip"),
     ]
     if not full:
         return marks
-    ring = Line2D([], [], marker="o", linestyle="none", markerfacecolor="white", markeredgecolor=VERMILION)
-    ring.set_label("uniform, overloaded")
-    marks.insert(1, ring)
+    if overloaded:
+        ring = Line2D([], [], marker="o", linestyle="none", markerfacecolor="white", markeredgecolor=VERMILION)
+        ring.set_label("uniform, overloaded")
+        marks.insert(1, ring)
     return [*marks, Line2D([], [], color=INK, linewidth=1.2, label="100 %: full")]

@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks
+from dmoa_theory.plots.placement import Box, OnPaper, place_labels
+from dmoa_theory.plots.scales import draw_limit, grid_lines, headroom, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import FAINT, axes_size, clear_places, halo, heading, pairs, panel_message, wrap
+from dmoa_theory.plots.text import FAINT, axes_size, heading, pairs, panel_message, wrap
 from dmoa_theory.quantities import show_number, show_seconds, show_share, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from dmoa_theory.model.checks import FloatArray
     from dmoa_theory.optimisation.candidates import Candidate
     from dmoa_theory.optimisation.choose import Decision
 
 __all__ = ["plot_choice"]
 
 _LABEL_SIZE = 8.0
-_ON_TOP = ((0, 1), (0, 3.5), (1, 1), (-1, 1), (0, 6))
+#: Above error bars, in steps of 4 points: there is room where no other bar stands.
+_ON_TOP = tuple((right, up) for up in (1, 3.5, 6, 8.5) for right in (0, 1, -1))
 #: With more configurations than this only the front and the picks are labelled.
 _MOST_LABELS = 24
 
@@ -95,20 +98,20 @@ def _scales(axes: Axes, decision: Decision, shown: list[Candidate], seconds: flo
     limit = decision.limits.mean_latency
     x = [c.mean_latency / seconds for c in shown]
     low, high = min(x), max(x)
-    # a limit far beyond everything would squeeze the points; it is then named in the legend only
+    # a limit far beyond everything would squeeze the points: it becomes an arrow at the edge
     if limit is not None and low / 3 <= limit / seconds <= 3 * high:
         low, high = min(low, limit / seconds), max(high, limit / seconds)
     if max(x) > 10 * min(x):
         log_scale(axes, low / 1.35, high * 1.5)
     else:
-        margin = 0.08 * (high - low) if high > low else 0.2 * high
+        margin = max(0.08 * (high - low), 0.05 * high)  # of points close together the axis need not tell the last digit
         axes.set_xlim(max(low - 1.5 * margin, 0.0), high + 1.8 * margin)
         linear_scale(axes.xaxis, 8)
     bottom = min(100 * (c.accuracy - c.accuracy_error) for c in shown)
     top = max(100 * (c.accuracy + c.accuracy_error) for c in shown)
-    margin = max(0.06 * (top - bottom), 1.0)
-    axes.set_ylim(max(bottom - margin, -2.0), top + 2.2 * margin)  # labels stand on top of the error bars
-    linear_scale(axes.yaxis, 7)
+    bottom = max(bottom - max(0.06 * (top - bottom), 1.0), -2.0)
+    axes.set_ylim(bottom, headroom(axes, bottom, top, 36.0))  # labels stand on top of the error bars
+    linear_scale(axes.yaxis, 9)
     grid_lines(axes.yaxis)
 
 
@@ -149,60 +152,45 @@ _STAR: dict[str, Any] = {
 def _draw_limits(axes: Axes, decision: Decision, seconds: float) -> list[Line2D]:
     allowed = decision.limits
     lines = []
-    dashes = (0, (4, 3))
+    style: dict[str, Any] = {"linestyle": (0, (4, 3)), "linewidth": 1.1}
     if allowed.mean_latency is not None:
         label = f"limit on mean latency: {show_seconds(allowed.mean_latency)}"
-        low, high = axes.get_xlim()
-        x = allowed.mean_latency / seconds
-        if low <= x <= high:
-            lines.append(axes.axvline(x, color=INK, linestyle=dashes, linewidth=1.1, label=label, zorder=1))
-        else:
-            lines.append(Line2D([], [], color=INK, linestyle=dashes, linewidth=1.1, label=f"{label}, beyond the axis"))
+        lines.append(draw_limit(axes, allowed.mean_latency / seconds, label, color=INK, **style))
     if allowed.min_accuracy is not None:
         label = f"smallest accuracy: {show_share(allowed.min_accuracy)}"
-        lines.append(
-            axes.axhline(100 * allowed.min_accuracy, color=VERMILION, linestyle=dashes, linewidth=1.1, label=label, zorder=1)
-        )
+        lines.append(draw_limit(axes, 100 * allowed.min_accuracy, label, along="y", color=VERMILION, **style))
     return lines
 
 
 def _label(axes: Axes, decision: Decision, shown: list[Candidate], front: list[Candidate], seconds: float) -> None:
+    """Names on top of the error bars, which stand where no others do."""
     picks = {(c.M, c.k) for c in (*front, decision.choice, decision.recommended) if c is not None}
     labelled = [c for c in shown if len(shown) <= _MOST_LABELS or (c.M, c.k) in picks]
-    width, height = axes_size(axes)
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    position = np.log if axes.get_xscale() == "log" else np.asarray
 
-    def across(c: Candidate) -> float:
-        x = position(np.array([left, c.mean_latency / seconds, right]))
-        return float(width * (x[1] - x[0]) / (x[2] - x[0]))
+    def ends(of: list[Candidate], side: int) -> FloatArray:
+        return np.array([(c.mean_latency / seconds, 100 * (c.accuracy + side * c.accuracy_error)) for c in of])
 
-    def up(percent: float) -> float:
-        return float(height * (percent - bottom) / (top - bottom))
+    def taken(on_paper: OnPaper) -> list[Box]:
+        pairs_of_ends = zip(on_paper(ends(shown, -1)).tolist(), on_paper(ends(shown, 1)).tolist(), strict=True)
+        return [(x - 3, low, x + 3, high + 1) for (x, low), (_, high) in pairs_of_ends]
 
-    bars = [
-        (across(c) - 2, up(100 * (c.accuracy - c.accuracy_error)), across(c) + 2, up(100 * (c.accuracy + c.accuracy_error)))
-        for c in shown
-    ]
-    texts = [_named(decision, c) for c in labelled]
-    # on top of its error bar, which stands where no other does; clear of the ring round the choice where the bar is short
-    lift = [max(up(100 * (c.accuracy + c.accuracy_error)) - up(100 * c.accuracy), 8.0) for c in labelled]
-    anchors = [(across(c), up(100 * c.accuracy) + rise) for c, rise in zip(labelled, lift, strict=True)]
-    places = clear_places(anchors, texts, size=_LABEL_SIZE, gap=4.0, inside=(width, height), avoid=bars, sides=_ON_TOP)
-    for c, text, rise, where in zip(labelled, texts, lift, places, strict=True):
-        if where is None:
-            continue
-        dx, dy = where["xytext"]
-        axes.annotate(
-            text,
-            (c.mean_latency / seconds, 100 * c.accuracy),
-            textcoords="offset points",
-            fontsize=_LABEL_SIZE,
-            color=INK if c.feasible else FAINT,
-            path_effects=halo(),
-            zorder=6,
-            **{**where, "xytext": (dx, dy + rise)},
-        )
+    def above_rings(on_paper: OnPaper) -> FloatArray:
+        """Where the bar is short, clear of the ring round the choice."""
+        half = on_paper(ends(labelled, 1))[:, 1] - on_paper(ends(labelled, 0))[:, 1]
+        return np.maximum(8.0 - half, 0.0)
+
+    place_labels(
+        axes,
+        ends(labelled, 1),
+        [_named(decision, c) for c in labelled],
+        size=_LABEL_SIZE,
+        gap=4.0,
+        avoid=taken,
+        sides=_ON_TOP,
+        lift=above_rings,
+        leaders=True,
+        styles=[{"color": INK if c.feasible else FAINT} for c in labelled],
+    )
 
 
 def _named(decision: Decision, c: Candidate) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dmoa_theory.plots.scales import log_scale, pin_ticks
 from dmoa_theory.plots.style import house_style, new_axes
-from dmoa_theory.plots.text import halo, heading, panel_message
-from dmoa_theory.quantities import rate_unit, time_unit
+from dmoa_theory.plots.text import axes_size, halo, heading, panel_message, text_width
+from dmoa_theory.quantities import rate_unit, show_number, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_choice_map"]
 
+_SIZE = 9.0
 _WORDS = {
     "mean_latency": "mean latency",
     "p95_latency": "p95 latency",
@@ -71,7 +73,7 @@ def plot_choice_map(found: ChoiceMap, *, ax: Axes | None = None) -> Axes:
         axes.set_yscale("log")
         axes.set_ylim(budgets[0], budgets[-1])
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show_number(value)))
         axes.yaxis.set_minor_locator(NullLocator())
         if not used:
             panel_message(axes, "Nothing meets the limits at any of these loads.")
@@ -84,32 +86,48 @@ def plot_choice_map(found: ChoiceMap, *, ax: Axes | None = None) -> Axes:
             place[found.best == c] = row
         norm = BoundaryNorm(np.arange(len(used) + 1) - 0.5, len(used))
         axes.pcolormesh(rates, budgets, place.T, cmap=ListedColormap(tones), norm=norm, shading="nearest", rasterized=True)
+        cell = np.array(axes_size(axes)) / place.shape
         for row, c in enumerate(used):
-            where = _middle(place == row)
             name = "({},{})".format(*found.configurations[c])
-            axes.text(
-                rates[where[0]],
-                budgets[where[1]],
-                name,
-                ha="center",
-                va="center",
-                fontsize=9,
-                path_effects=halo(),
-                clip_on=True,
-            )
+            for across, up in _middles(place == row, cell, text_width(name, _SIZE), _SIZE):
+                style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": _SIZE, "path_effects": halo()}
+                axes.text(rates[across], budgets[up], name, clip_on=True, **style)
         now = found.rate * per
         if rates[0] < now < rates[-1]:
             axes.axvline(now, color="0.25", linewidth=1.1, linestyle=(0, (4, 3)))
+            left = np.log(now / rates[0]) > 0.93 * np.log(rates[-1] / rates[0])  # no room for the word on the right
             axes.annotate(
                 "now",
                 (now, 1),
                 xycoords=("data", "axes fraction"),
-                xytext=(3, -3),
+                xytext=(-3 if left else 3, -3),
                 textcoords="offset points",
+                ha="right" if left else "left",
                 va="top",
                 fontsize=8,
+                path_effects=halo(),
             )
         return axes
+
+
+def _middles(inside: np.ndarray, cell: np.ndarray, wide: float, high: float) -> Iterator[tuple[int, int]]:
+    """Where to name a region: in each of its parts where the name fits, and in its largest part anyhow."""
+    from scipy.ndimage import label
+
+    parts, count = label(inside)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    for part in range(count):
+        where = _middle(parts == part + 1)
+        row, column = parts[:, where[1]], parts[where[0]]
+        room = (_run(row == part + 1, where[0]) * cell[0] >= wide) and (_run(column == part + 1, where[1]) * cell[1] >= high)
+        if room or part == int(sizes.argmax()):
+            yield where
+
+
+def _run(inside: np.ndarray, place: int) -> int:
+    """How many cells in a row, as many before the place as behind it, are inside; cells at the ends are seen by half."""
+    outside = np.concatenate(([0], np.flatnonzero(~inside), [inside.size - 1]))
+    return 2 * int(np.abs(outside - place).min()) - 1
 
 
 def _middle(inside: np.ndarray) -> tuple[int, int]:

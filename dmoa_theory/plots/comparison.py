@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from dmoa_theory.plots.scales import grid_lines, legend_below, pin_ticks
 from dmoa_theory.plots.style import BLUE, INK, ORANGE, PURPLE, house_style, new_figure
 from dmoa_theory.plots.text import heading
-from dmoa_theory.quantities import time_unit
+from dmoa_theory.quantities import show_number, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +94,7 @@ def plot_latency_over_load(sweep: Sweep, *, ax: Axes | None = None, note: str = 
             )
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(lambda value, _place: f"{value:g}")
+        axes.yaxis.set_major_formatter(lambda value, _place: show_number(value))
         axes.yaxis.set_minor_locator(NullLocator())
         grid_lines(axes.yaxis)
         axes.set_ylabel(f"time from prompt to answer ({unit})")

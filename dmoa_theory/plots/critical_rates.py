@@ -25,6 +25,7 @@ __all__ = ["plot_critical_curves", "plot_rate_by_k", "plot_rate_by_size"]
 
 #: The k and the sizes that get a line; more could not be told apart.
 _SHOWN_K, _MOST_SIZES = (0, 1, 2, 4, 8), 4
+_MARKS = "osD^vPX"
 _RATE = "largest rate of every user × mean service time"
 
 
@@ -140,14 +141,14 @@ def _draw(
     handles: list[Artist] = []
     style: tuple[float, Sequence[float]] | None = (0, (5, 2.5)) if approximate else None
     for place, ((at, rate, line), name) in enumerate(zip(lines, names, strict=True)):
-        colour = PALETTE[place]
+        colour, mark = PALETTE[place], _MARKS[place]
         known = ~np.isnan(rate)
         drawn = (rate if line is None else line)[known]
         axes.add_line(Line2D(at[known], drawn, color=colour, linestyle=style, linewidth=1.6, zorder=3))
         axes.plot(
-            at[known], rate[known], "o", color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.8, zorder=4
+            at[known], rate[known], mark, color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.8, zorder=4
         )
-        handles.append(Line2D([], [], color=colour, linewidth=2.4, label=name))
+        handles.append(Line2D([], [], color=colour, marker=mark, markersize=5.5, linewidth=2.4, label=name))
     if with_formula:
         label = "formula (approximation)" if approximate else "formula"
         handles.append(Line2D([], [], color=INK, linestyle=style, linewidth=1.6, label=label))

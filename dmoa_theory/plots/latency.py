@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from dmoa_theory.delay.expected_error import show_error
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks
+from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILION, house_style, new_axes
 from dmoa_theory.plots.text import halo, heading, panel_message, rows_that_fit, shorten
 from dmoa_theory.quantities import show_seconds, time_unit
@@ -24,6 +24,8 @@ __all__ = ["plot_latency"]
 
 #: More rows than this cannot be read.
 MOST_USERS = 30
+#: A limit up to this factor beyond what is shown is drawn to scale.
+_NEAR = 2.5
 
 # name of the figure in the estimate, label, colour, marker, size
 _FIGURES = (
@@ -74,27 +76,29 @@ def plot_latency(
         by_user = np.column_stack([getattr(estimate, f"user_{name}")[users] for name, *_ in _FIGURES])
         values = np.vstack((overall, by_user))
         some = f"{users.size} slowest of {n_users:,} users; " if n_users > users.size else ""
-        heading(axes, "Time from prompt to answer", f"{note or estimate.system.moa.label}; {some}{_state(estimate)}")
+        title, about = "Time from prompt to answer", f"{note or estimate.system.moa.label}; {some}{_state(estimate)}"
         axes.set_ylabel("prompts of")
         if not np.isfinite(values).any():
             axes.set_xlabel("time from prompt to answer (s)")
             axes.set_xticks([])
             axes.set_yticks([])
+            heading(axes, title, about)
             panel_message(axes, _unbounded(estimate), VERMILION)
             return axes
         labels = ["all users", *(shorten(estimate.system.network.name(u)) for u in users.tolist())]
         axes.set_yticks(np.arange(len(labels)), labels, parse_math=False)
         axes.get_yticklabels()[0].set_fontweight("bold")
         axes.tick_params(axis="y", length=0)
+        heading(axes, title, about)
         axes.set_ylim(max(len(labels), 4) - 0.4, -0.6)
         # the unit suits what most prompts take, not the slowest user's worst
         seconds, unit = time_unit(float(estimate.p95 if np.isfinite(estimate.p95) else values[np.isfinite(values)].max()))
         axes.set_xlabel(f"time from prompt to answer ({unit})")
-        limits = _limits(axes, estimate, seconds, target)
         allowed = [value / seconds for value in _allowed(estimate) if value is not None]
         if target is not None:
             allowed.append(target[1] / seconds)
         _scale(axes, values / seconds, allowed)
+        limits = _limits(axes, estimate, seconds, target)
         _draw_rows(axes, values / seconds)
         bands = _draw_bands(axes, estimate, seconds)
         marks = [
@@ -142,18 +146,22 @@ def _limits(axes: Axes, estimate: LatencyEstimate, seconds: float, target: tuple
         preposition = "for" if "target" in kinds else "on"
         text = f"{' and '.join(kinds)} {preposition} the {label} of all: {show_seconds(value)}"
         style, width = ((0, (1, 1.5)), 1.6) if kinds == ["target"] else ((0, (4, 3)), 1.3)
-        lines.append(axes.axvline(value / seconds, color=colour, linestyle=style, linewidth=width, label=text, zorder=1))
+        lines.append(draw_limit(axes, value / seconds, text, color=colour, linestyle=style, linewidth=width))
     return lines
 
 
 def _scale(axes: Axes, values: FloatArray, limits: list[float]) -> None:
-    """Linear from zero; logarithmic when users differ so much that the fast ones would be dots at the axis."""
-    finite = np.append(values[np.isfinite(values)], limits)
+    """Linear from zero; logarithmic when users differ so much that the fast ones would be dots at the axis.
+
+    Limits that are near stand on the axis too; one far off would press together what was found.
+    """
+    finite = values[np.isfinite(values)]
     low, high = float(finite.min()), float(finite.max())
     if high > 60 * low:
-        log_scale(axes, low / 1.5, high * 1.5)
+        near = [limit for limit in limits if low / _NEAR <= limit <= _NEAR * high]
+        log_scale(axes, min([low, *near]) / 1.5, max([high, *near]) * 1.5)
     else:
-        axes.set_xlim(0, 1.06 * high)
+        axes.set_xlim(0, 1.06 * max([high, *(limit for limit in limits if limit <= _NEAR * high)]))
         linear_scale(axes.xaxis, 8)
     grid_lines(axes.xaxis)
 

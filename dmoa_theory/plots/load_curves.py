@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.lines import Line2D
 
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
+from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILION, house_style, new_figure
 from dmoa_theory.plots.text import FAINT, halo, heading
 from dmoa_theory.quantities import rate_unit, show_number, show_seconds, time_unit
@@ -53,21 +53,21 @@ def plot_load_curves(result: LoadCurves, *, note: str = "", target: tuple[str, f
     >>> from dmoa_theory.load_curves import load_curves
     >>> pair = System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1)
     >>> plot_load_curves(load_curves([pair], points=(), steps=4)).axes[0].get_xlabel()
-    'prompts per minute, all users'
+    'prompts per hour, all users'
     """
     with house_style():
         figure = new_figure(9.2, 4.6)
         panels = figure.subplots(1, 2)
         curves = result.curves
         limits = [float(curve.system.rates.sum()) * curve.critical_scale for curve in curves]
-        per, unit = rate_unit(max(limits))
+        per, unit = rate_unit(float(curves[0].system.rates.sum()))  # as the report says the present load
         means = np.concatenate([curve.mean for curve in curves])
         seconds, time = time_unit(float(np.median(means)))
         how = note or (f"points: simulated, {result.queries:,} prompts each, 95 % intervals" if result.queries else "")
         lines: list[Line2D] = []
         for axes, (name, title) in zip(panels, _FIGURES, strict=True):
             pin_ticks(axes)
-            heading(axes, title, how if axes is panels[0] else "dotted: queues no longer bounded" if curves else "")
+            heading(axes, title, how if axes is panels[0] else "19 of 20 prompts take no longer")
             for place, curve in enumerate(curves):
                 _draw(axes, curve, name, place, per, seconds)
             axes.set_yscale("log")
@@ -122,21 +122,17 @@ def _allowed(axes: Axes, system: System, name: str, target: tuple[str, float] | 
     wanted: dict[float, list[str]] = {} if limit is None else {limit: ["limit"]}
     if target is not None and target[0] == name:
         wanted.setdefault(target[1], []).append("target")
-    drawn = []
     low, high = axes.get_ylim()
+    # others would press all curves together; a line at the very edge would look like a frame
+    reached = [value / seconds for value in wanted if low / _REACH < value / seconds < high * _REACH]
+    low, high = min([low, *(value / 1.15 for value in reached)]), max([high, *(1.15 * value for value in reached)])
+    axes.set_ylim(low * (low / high) ** 0.06, high)  # with room for a word below the curves
+    drawn = []
     for value, kinds in wanted.items():
         colour, style = (INK, (0, (4, 3))) if "limit" in kinds else (FAINT, (0, (6, 2, 1, 2)))
         where = value / seconds
         text = f"{' and '.join(kinds)}, {name}: {show_seconds(value)}"
-        if not low / _REACH < where < high * _REACH:  # would press all curves together
-            text += f" ({'below' if where < low else 'above'} what is shown)"
-            drawn.append(Line2D([], [], linestyle="none", label=text))
-            continue
-        drawn.append(axes.axhline(where, color=colour, linestyle=style, linewidth=1.2, label=text, zorder=2))
-    # a line at the very edge would look like a frame
-    reached = [value / seconds for value in wanted if low / _REACH < value / seconds < high * _REACH]
-    low, high = min([low, *(value / 1.15 for value in reached)]), max([high, *(1.15 * value for value in reached)])
-    axes.set_ylim(low * (low / high) ** 0.06, high)  # with room for a word below the curves
+        drawn.append(draw_limit(axes, where, text, along="y", color=colour, linestyle=style, linewidth=1.2))
     return drawn
 
 
@@ -182,5 +178,7 @@ def _keys(*, points: bool) -> list[Line2D]:
     handles = [Line2D([], [], color=INK, linewidth=1.7, label="estimate")]
     if points:
         handles.append(Line2D([], [], color=INK, marker="o", markersize=4.5, linestyle="none", label="simulated"))
-    handles.append(Line2D([], [], color=INK, linestyle=(0, (1, 1.6)), linewidth=1.2, label="limit of stability"))
+    handles.append(
+        Line2D([], [], color=INK, linestyle=(0, (1, 1.6)), linewidth=1.2, label="from here on queues grow without bound")
+    )
     return handles

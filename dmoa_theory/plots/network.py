@@ -13,10 +13,11 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.ticker import FuncFormatter
 
 from dmoa_theory.plots.layout import positions
+from dmoa_theory.plots.placement import Box, OnPaper, place_labels
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import Box, axes_size, clear_places, halo, heading, shorten
-from dmoa_theory.quantities import rate_unit, show_rate
+from dmoa_theory.plots.text import axes_size, fold, halo, heading
+from dmoa_theory.quantities import rate_unit, show_number, show_rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,9 @@ __all__ = ["plot_network"]
 #: Beyond this many devices a drawing shows nothing; the histogram of utilisation takes its place.
 MOST_NODES = 200
 _MOST_ARROWS = 3000
+#: Where the name of a device may stand, in steps of a little more than its radius: beside it, else farther off.
+_NEAR = ((1, 0), (-1, 0), (0, -1), (0, 1), (0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8))
+_ROUND = (*_NEAR, *((2.0 * right, 2.0 * up) for right, up in _NEAR), *((3.0 * right, 3.0 * up) for right, up in _NEAR))
 
 
 def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
@@ -67,14 +71,14 @@ def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
         links = _Links.of(network)
         _draw_links(axes, place, links, np.sqrt(area / np.pi))
         _draw_nodes(axes, place, region, area)
-        left_out = _draw_names(axes, place, paper, region, np.sqrt(area / np.pi), links)
-        named = "; names where there is room" if left_out else ""
-        heading(axes, _title(network), f"{region.system.moa.label}; {_about_size(rates)}{named}")
-        # last, and as a wish only: the equal aspect widens one of the two when the figure is laid out, and never cuts into
-        # what is said to be data
+        # as a wish only: the equal aspect widens one of the two when the figure is laid out, and never cuts into what is said
+        # to be data
         axes.update_datalim(limits.T)
         axes.set_xlim(*limits[0], auto=True)
         axes.set_ylim(*limits[1], auto=True)
+        left_out = _draw_names(axes, place, region, np.sqrt(area / np.pi), links)
+        named = "; names where there is room" if left_out else ""
+        heading(axes, _title(network), f"{region.system.moa.label}; {_about_size(rates)}{named}")
         return axes
 
 
@@ -90,8 +94,8 @@ def _about_size(rates: FloatArray) -> str:
     if low == high:
         text = f"prompts of each user: {show_rate(high)}"
     else:
-        seconds, unit = rate_unit(low)
-        text = f"circle area: {low * seconds:.3g} to {high * seconds:.3g} prompts per {unit}"
+        seconds, unit = rate_unit(high)
+        text = f"circle area: {show_number(low * seconds)} to {show_number(high * seconds)} prompts per {unit}"
     return text + ("; squares: no prompts" if users.size < rates.size else "")
 
 
@@ -186,6 +190,20 @@ def _draw_nodes(axes: Axes, place: FloatArray, region: StabilityRegion, area: Fl
             zorder=2,
             clip_on=False,
         )
+        full = chosen & (region.utilisation >= 1)
+        if full.any():  # hatched, as overloaded bars are: colour alone does not tell everybody
+            axes.scatter(
+                place[full, 0],
+                place[full, 1],
+                s=0.8 * area[full],
+                facecolors="none",
+                edgecolors="white",
+                hatch="////",
+                linewidths=0.0,
+                marker=marker,
+                zorder=2.5,
+                clip_on=False,
+            )
     over = not region.stable
     bar = axes.figure.colorbar(
         ScalarMappable(norm, colours),
@@ -196,45 +214,51 @@ def _draw_nodes(axes: Axes, place: FloatArray, region: StabilityRegion, area: Fl
         shrink=0.75,
         aspect=22,
     )
-    bar.set_label("utilisation (% of time)" + ("; beyond 100: overloaded" if over else ""))
+    bar.set_label("utilisation (% of time)" + ("; hatched: overloaded" if over else ""))
     bar.set_ticks([0, 20, 40, 60, 80, 100])
     pin_ticks(bar.ax)
 
 
-def _draw_names(
-    axes: Axes, place: FloatArray, paper: FloatArray, region: StabilityRegion, radius: FloatArray, links: _Links
-) -> int:
+def _draw_names(axes: Axes, place: FloatArray, region: StabilityRegion, radius: FloatArray, links: _Links) -> int:
     """Names beside the nodes, or numbers inside them where the network has no names; how many found no room."""
     network, load = region.system.network, region.utilisation
     n = network.n_devices
     if not network.names and np.quantile(radius, 0.25) >= 4.0:
         for u in range(n):
-            size, colour = float(np.clip(0.85 * radius[u], 4.5, 9.0)), INK if load[u] < 0.45 else "white"
-            axes.annotate(str(u), tuple(place[u]), ha="center", va="center", fontsize=size, color=colour, zorder=4)
+            size, dark = float(np.clip(0.85 * radius[u], 4.5, 9.0)), 0.45 <= load[u] < 1
+            axes.annotate(
+                str(u),
+                tuple(place[u]),
+                ha="center",
+                va="center",
+                fontsize=size,
+                color="white" if dark else INK,
+                path_effects=halo() if load[u] >= 1 else None,
+                zorder=4,
+            )
         return 0
     busiest = np.argsort(-load, kind="stable")
-    bleed, (width, height) = 20.0, axes_size(axes)  # names may stand out to the sides: the layout makes room for them
-    paper = np.add(paper, (bleed, 0.0))
-    size = 9.0 if n <= 12 else 8.0 if n <= 24 else 7.0
-    texts = [shorten(network.name(u), 16) if network.names else str(u) for u in busiest.tolist()]
-    places = clear_places(
-        [(x, y) for x, y in paper[busiest].tolist()],
+    texts = [fold(network.name(u)) if network.names else str(u) for u in busiest.tolist()]
+    folded = any("\n" in text for text in texts)
+    size = 9.0 if n <= 12 and not folded else 8.0 if n <= 24 else 7.0
+
+    def taken(on_paper: OnPaper) -> list[Box]:
+        paper = on_paper(place)
+        nodes = [(x - r, y - r, x + r, y + r) for (x, y), r in zip(paper.tolist(), radius.tolist(), strict=True)]
+        return nodes + _along(paper, links)
+
+    return place_labels(
+        axes,
+        place[busiest],
         texts,
         size=size,
-        gap=float(radius.max()) + 2,
-        inside=(width + 2 * bleed, height),
-        avoid=[
-            *((x - r, y - r, x + r, y + r) for (x, y), r in zip(paper.tolist(), radius.tolist(), strict=True)),
-            *_along(paper, links),
-        ],
+        gap=(radius[busiest] + 2).tolist(),
+        avoid=taken,
+        bleed=20.0,  # names may stand out to the sides: the layout makes room for them
+        sides=_ROUND,
         optional=n > 12,
+        leaders=True,
     )
-    for u, text, where in zip(busiest.tolist(), texts, places, strict=True):
-        if where is not None:
-            axes.annotate(
-                text, tuple(place[u]), textcoords="offset points", fontsize=size, path_effects=halo(), zorder=4, **where
-            )
-    return places.count(None)
 
 
 def _along(paper: FloatArray, links: _Links) -> list[Box]:

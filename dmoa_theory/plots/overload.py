@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -25,6 +25,7 @@ __all__ = ["plot_growth", "plot_loads"]
 _MOST_LINES = 6
 _MOST_BARS = 20
 _DASHES = (0, (5, 2.5))
+_MARKS = "osD^vP"
 _NEVER = 3600.0
 
 
@@ -63,6 +64,7 @@ def plot_growth(result: Overload, seen: QueueTrajectories | None = None, *, ax: 
         end = float(seen.time[-1]) if seen is not None else float(first) if 0 < first < np.inf else _NEVER
         seconds, unit = time_unit(end)
         handles: list[Artist] = []
+        mark: dict[str, Any]
         top = 1.0
         if not result.growing.any() and seen is None:
             panel_message(axes, "No queue grows at this load: every line would lie on the axis.")
@@ -70,12 +72,14 @@ def plot_growth(result: Overload, seen: QueueTrajectories | None = None, *, ax: 
             colour = PALETTE[line]
             last = float(result.growth_rate[d]) * end
             axes.plot([0, end / seconds], [0, last], color=INK, linestyle=_DASHES, linewidth=1.1, zorder=5)
-            handles.append(Line2D([], [], color=colour, linewidth=2.4, label=shorten(name(d))))
+            mark = {"marker": _MARKS[line], "markersize": 5.5, "markeredgecolor": "white"}
+            handles.append(Line2D([], [], color=colour, linewidth=2.4, label=shorten(name(d)), **mark))
             top = max(top, last)
             if seen is not None:
                 time, there = seen.time / seconds, seen.in_system
                 axes.fill_between(time, there.lower[:, d], there.upper[:, d], color=colour, alpha=0.14, linewidth=0, zorder=2)
-                axes.plot(time, there.mean[:, d], color=colour, linewidth=2.4, zorder=4)
+                every = (line / (10 * _MOST_LINES), 0.1)
+                axes.plot(time, there.mean[:, d], color=colour, linewidth=2.4, markevery=every, zorder=4, **mark)
                 top = max(top, float(there.upper[:, d].max()))
         handles.append(Line2D([], [], color=INK, linestyle=_DASHES, linewidth=1.1, label="fluid limit"))
         if seen is not None:
@@ -101,7 +105,9 @@ def _name_lines(axes: Axes, result: Overload, devices: list[int], end: float, se
     """Colour where there is no simulated line that would show it."""
     for line, d in enumerate(devices):
         last = float(result.growth_rate[d]) * end
-        axes.plot([0, end / seconds], [0, last], color=PALETTE[line], linewidth=2.4, alpha=0.6, zorder=4)
+        x, y = np.linspace(0, end / seconds, 11), np.linspace(0, last, 11)
+        marks: dict[str, Any] = {"marker": _MARKS[line], "markersize": 5.5, "markeredgecolor": "white"}
+        axes.plot(x, y, color=PALETTE[line], linewidth=2.4, alpha=0.6, zorder=4, **marks)
 
 
 def plot_loads(result: Overload, *, ax: Axes | None = None) -> Axes:
@@ -125,10 +131,10 @@ def plot_loads(result: Overload, *, ax: Axes | None = None) -> Axes:
     >>> from dmoa_theory import System
     >>> from dmoa_theory.stability.growth.overload import overload
     >>> plot_loads(overload(System.from_arrays([[0, 1], [1, 0]], 1.0, [1.0, 2.0], M=1, k=1))).get_xlabel()
-    'seconds of work a second'
+    'work for a device (% of what it can do)'
     """
     with house_style():
-        nominal, effective = result.nominal, result.effective
+        nominal, effective = 100 * result.nominal, 100 * result.effective
         axes = ax if ax is not None else new_axes(6.8, 2.1 + 0.36 * max(min(nominal.size, _MOST_BARS), 3))
         room = rows_that_fit(axes, _MOST_BARS)
         few = nominal.size <= room
@@ -148,20 +154,20 @@ def plot_loads(result: Overload, *, ax: Axes | None = None) -> Axes:
                 linewidth=0,
                 zorder=2,
             )
-        axes.axvline(1, color=INK, linewidth=1.2, zorder=3)
-        right = max(1.0, float(nominal[shown].max()), float(effective[shown].max()))
+        axes.axvline(100, color=INK, linewidth=1.2, zorder=3)
+        right = max(100.0, float(nominal[shown].max()), float(effective[shown].max()))
         axes.set_xlim(0, 1.16 * right)
         axes.set_ylim(max(rows.size, 3) - 0.4, -0.6)
         for row, d in enumerate(shown.tolist()):
             for value, shift in ((nominal[d], -0.19), (effective[d], 0.19)):
                 axes.annotate(
-                    show_share(float(value)),
+                    show_share(float(value) / 100),
                     (float(value), row + shift),
                     xytext=(4, 0),
                     textcoords="offset points",
                     va="center",
                     fontsize=7.5,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},  # the line of 1 may run there
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},  # the line of 100 % may run there
                     zorder=4,
                 )
         axes.set_yticks(rows, [shorten(result.system.network.name(d)) for d in shown.tolist()], parse_math=False)
@@ -169,7 +175,7 @@ def plot_loads(result: Overload, *, ax: Axes | None = None) -> Axes:
         linear_scale(axes.xaxis)
         grid_lines(axes.xaxis)
         axes.set_axisbelow(True)
-        axes.set_xlabel("seconds of work a second")
+        axes.set_xlabel("work for a device (% of what it can do)")
         axes.set_ylabel("device")
         title = "Load as offered, and as it arrives"
         heading(axes, title if few else f"{title}: {shown.size} of {nominal.size:,} devices", result.system.moa.label)
@@ -184,5 +190,5 @@ def _legend(*, bounded: bool, growing: bool) -> list[Artist]:
     if growing:
         label = "arriving, queue grows"
         handles.append(Patch(facecolor=VERMILION, hatch="////", edgecolor="white", linewidth=0, label=label))
-    handles.append(Line2D([], [], color=INK, linewidth=1.2, label="all that a device can do"))
+    handles.append(Line2D([], [], color=INK, linewidth=1.2, label="100 %: all that a device can do"))
     return handles

@@ -25,6 +25,7 @@ __all__ = ["plot_clocks", "plot_profile", "plot_residuals", "plot_times"]
 
 _MOST_LINES = len(PALETTE)
 _CONTENDED = 0.9
+_MARKS = "osD^vPX"
 
 
 def plot_times(profile: Profile, *, ax: Axes | None = None) -> Axes:
@@ -62,14 +63,15 @@ def plot_times(profile: Profile, *, ax: Axes | None = None) -> Axes:
             lower, upper = (middle - 1.96 * error) / scale, (middle + 1.96 * error) / scale
             axes.fill_between(prompts, lower, upper, color=colour, alpha=0.18, linewidth=0, zorder=2)
             own = nearest == line
-            axes.plot(p[own], taken[own] / scale, "o", color=colour, markersize=4.5, markeredgecolor="white", zorder=4)
-            handles.append(Line2D([], [], color=colour, linewidth=2.0, label=f"{output:g} answer tokens"))
+            axes.plot(p[own], taken[own] / scale, _MARKS[line], color=colour, markersize=4.5, markeredgecolor="white", zorder=4)
+            label = f"{output:g} answer tokens"
+            handles.append(Line2D([], [], color=colour, linewidth=2.0, marker=_MARKS[line], markersize=4.5, label=label))
         log_scale(axes, low / 1.15, max(high, low + 1) * 1.15)
         axes.set_ylim(bottom=0)
         linear_scale(axes.yaxis)
         grid_lines(axes.yaxis)
         axes.set_xlabel("prompt tokens")
-        axes.set_ylabel(f"{'CPU time' if fit.clock == 'cpu' else 'time'} of one inference, {unit}")
+        axes.set_ylabel(f"{'CPU time' if fit.clock == 'cpu' else 'time'} of one inference ({unit})")
         weights = " with random weights" if profile.random_weights else ""
         heading(axes, f"{profile.name}{weights}", f"{profile.backend}, {profile.hardware.cpu_model}; lines fitted, band 95 %")
         legend_below(axes, handles)
@@ -112,10 +114,12 @@ def plot_residuals(profile: Profile, *, ax: Axes | None = None) -> Axes:
         handles: list[Artist] = []
         for each in np.unique(colour):
             own = colour == each
-            axes.plot(order[own], residual[own], "o", color=PALETTE[each], markersize=4.5, markeredgecolor="white", zorder=4)
+            axes.plot(
+                order[own], residual[own], _MARKS[each], color=PALETTE[each], markersize=4.5, markeredgecolor="white", zorder=4
+            )
             low, high = p[own].min(), p[own].max()
             label = f"{low:g} prompt tokens" if low == high else f"{low:g} to {high:g} prompt tokens"
-            handles.append(Line2D([], [], color=PALETTE[each], marker="o", linestyle="", label=label))
+            handles.append(Line2D([], [], color=PALETTE[each], marker=_MARKS[each], linestyle="", label=label))
         typical = 100 * fit.loo_median_rel_err
         for side in (-typical, typical):
             axes.axhline(side, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
@@ -127,7 +131,7 @@ def plot_residuals(profile: Profile, *, ax: Axes | None = None) -> Axes:
         linear_scale(axes.yaxis)
         grid_lines(axes.yaxis)
         axes.set_xlabel("sample, in the order measured")
-        axes.set_ylabel("fitted above measured, %")
+        axes.set_ylabel("fitted above measured (%)")
         heading(axes, "Residuals", f"median {100 * fit.median_rel_err:.1f} %, largest {100 * fit.max_rel_err:.1f} %")
         legend_below(axes, handles)
         return axes
@@ -161,8 +165,8 @@ def plot_clocks(profile: Profile, *, ax: Axes | None = None) -> Axes:
         seconds, share = wall[known], cpu[known] / wall[known]
         scale, unit = time_unit(float(seconds.max()))
         busy = share < _CONTENDED
-        for own, colour in ((~busy, PALETTE[0]), (busy, VERMILION)):
-            axes.plot(seconds[own] / scale, share[own], "o", color=colour, markersize=4.5, markeredgecolor="white", zorder=4)
+        for own, colour, mark in ((~busy, PALETTE[0], "o"), (busy, VERMILION, "X")):
+            axes.plot(seconds[own] / scale, share[own], mark, color=colour, markersize=4.5, markeredgecolor="white", zorder=4)
         axes.axhline(1, color=INK, linewidth=0.9, zorder=2)
         axes.axhline(_CONTENDED, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         span = float(seconds.max() / seconds.min())
@@ -170,7 +174,7 @@ def plot_clocks(profile: Profile, *, ax: Axes | None = None) -> Axes:
         axes.set_ylim(0, max(1.1, 1.1 * float(share.max())))
         linear_scale(axes.yaxis)
         grid_lines(axes.yaxis)
-        axes.set_xlabel(f"wall time of the sample, {unit}")
+        axes.set_xlabel(f"wall time of the sample ({unit})")
         axes.set_ylabel("CPU over wall seconds")
         heading(
             axes,
@@ -179,7 +183,7 @@ def plot_clocks(profile: Profile, *, ax: Axes | None = None) -> Axes:
         )
         handles: list[Artist] = [
             Line2D([], [], color=PALETTE[0], marker="o", linestyle="", label="on a core of its own"),
-            Line2D([], [], color=VERMILION, marker="o", linestyle="", label="busy machine"),
+            Line2D([], [], color=VERMILION, marker="X", linestyle="", label="busy machine"),
         ]
         legend_below(axes, handles if busy.any() else handles[:1])
         return axes

@@ -49,14 +49,14 @@ def plot_section(section: RegionSection, *, ax: Axes | None = None, note: str = 
     >>> from dmoa_theory import System, stability_region
     >>> region = stability_region(System.from_arrays([[0, 1], [1, 0]], 0.002, [20.0, 30.0], M=1, k=1))
     >>> plot_section(region.section(0, 1)).get_xlabel()
-    'prompts of device-0 (per minute)'
+    'prompts of device-0 (per hour)'
     """
     with house_style():
         axes = ax if ax is not None else new_axes(5.6, 4.8)
         pin_ticks(axes)
         now = np.asarray(section.operating_point)
         far = np.maximum(section.corners.max(axis=0), now) if section.corners.size else now
-        seconds, unit = rate_unit(float(far.max()))
+        seconds, unit = rate_unit(float(now.max()) or float(far.max()))  # the unit of the present rates, as in the table
         names = [shorten(name) for name in section.names]
         axes.set_xlabel(f"prompts of {names[0]} (per {unit})")
         axes.set_ylabel(f"prompts of {names[1]} (per {unit})")

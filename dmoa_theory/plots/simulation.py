@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, log_scale, pin_ticks
+from dmoa_theory.plots.placement import Box, OnPaper, place_labels
+from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PALETTE, PURPLE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import axes_size, clear_places, halo, heading, panel_message, shorten
+from dmoa_theory.plots.text import heading, panel_message, shorten
 from dmoa_theory.quantities import show_number, show_seconds, show_uncertain, time_unit
 
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ __all__ = ["plot_latency_distribution", "plot_queue_lengths"]
 
 #: More devices than this are drawn in grey, but for the busiest.
 _MOST_COLOURS = 5
+_MARKS = "osD^v"
 #: More lines than this are a smear.
 _MOST_LINES = 200
 #: Shares of time below this are left out: a queue that long was seen once or twice.
 _RAREST = 1e-9
+#: Points of the curve that labels keep clear of.
+_CURVE = 200
 
 # name of the figure in the result, label, colour, marker, size
 _FIGURES: tuple[tuple[str, str, str, str, float], ...] = (
@@ -143,7 +147,7 @@ def plot_queue_lengths(result: SimulationResult, *, ax: Axes | None = None, note
             axes.plot(lengths[seen], 100 * reached[d][seen], color=GREY, alpha=0.35, linewidth=0.8, zorder=2)
         handles: list[Any] = []
         for place, d in enumerate(chosen.tolist()):
-            handles.append(_draw_device(axes, result, d, PALETTE[place], markers=most <= 30))
+            handles.append(_draw_device(axes, result, d, PALETTE[place], _MARKS[place], every=max(most // 15, 1)))
         others = result.system.n_devices - chosen.size
         if others > 0:
             handles.append(Line2D([], [], color=GREY, alpha=0.5, linewidth=1.0, label=_others(others)))
@@ -159,7 +163,7 @@ def _others(count: int) -> str:
     return f"{count:,} other{'s' * (count > 1)}"
 
 
-def _draw_device(axes: Axes, result: SimulationResult, d: int, colour: str, *, markers: bool) -> Line2D:
+def _draw_device(axes: Axes, result: SimulationResult, d: int, colour: str, marker: str, *, every: int) -> Line2D:
     share = result.jobs_at_least
     reached = share.value[d]
     lengths = np.arange(reached.size)
@@ -171,7 +175,8 @@ def _draw_device(axes: Axes, result: SimulationResult, d: int, colour: str, *, m
         lengths[seen],
         100 * reached[seen],
         color=colour,
-        marker="o" if markers else None,
+        marker=marker,
+        markevery=every,
         markersize=3.5,
         linewidth=1.4,
         label=f"{name}: {jobs} on average",
@@ -272,45 +277,27 @@ def _mark(
 
 def _name_marks(axes: Axes, values: FloatArray, shares: FloatArray, curve: tuple[FloatArray, FloatArray]) -> None:
     """Write the names of the marks beside them, clear of the curve and of each other."""
-    width, height = axes_size(axes)
-    left, right = axes.get_xlim()
-    along = np.log if axes.get_xscale() == "log" else np.asarray
-    low, high = np.log(axes.get_ylim())
+    points = np.column_stack((values, shares))
+    # many points, so that the curve is covered where it is straight too
+    along = np.linspace(0, len(curve[0]) - 1, _CURVE)
+    line = np.column_stack([np.interp(along, np.arange(len(part)), part) for part in curve])
 
-    def places(x: FloatArray, share: FloatArray) -> list[tuple[float, float]]:
-        across = (along(x) - along(left)) / (along(right) - along(left))
-        up = (np.log(share) - low) / (high - low)
-        return [(float(a) * width, float(u) * height) for a, u in zip(across, up, strict=True)]
+    def taken(on_paper: OnPaper) -> list[Box]:
+        marks = [(x - 4, y - 4, x + 4, y + 4) for x, y in on_paper(points).tolist()]
+        return marks + [(x - 1, y - 1, x + 1, y + 1) for x, y in on_paper(line).tolist()]
 
-    points = places(values, shares)
-    avoid = [(x - 4, y - 4, x + 4, y + 4) for x, y in points] + [(x - 1, y - 1, x + 1, y + 1) for x, y in places(*curve)]
     names = [label for _, label, *_ in _FIGURES]
-    sides = ((1, 0.7), (-1, -0.7), (1, 2), (-1, -2))
-    found = clear_places(points, names, size=8, gap=6.0, inside=(width, height), avoid=avoid, sides=sides)
-    for name, value, share, where in zip(names, values.tolist(), shares.tolist(), found, strict=True):
-        axes.annotate(
-            name,
-            (value, share),
-            textcoords="offset points",
-            fontsize=8,
-            color=INK,
-            path_effects=halo(),
-            zorder=6,
-            **(where or {}),
-        )
+    sides = ((1, 0.7), (-1, -0.7), (1, 2), (-1, -2), (1, -0.7), (-1, 0.7))
+    place_labels(axes, points, names, size=8, gap=6.0, avoid=taken, sides=sides)
 
 
 def _limits(axes: Axes, result: SimulationResult, seconds: float) -> list[Line2D]:
-    """The limits of the scenario as lines in the colours of what they limit; in words where they lie beyond the axis."""
+    """The limits of the scenario as lines in the colours of what they limit; arrow heads where they lie beyond the axis."""
     limits = result.system.constraints
     lines = []
     for value, label, colour in ((limits.mean_latency, "mean", BLUE), (limits.p95_latency, "p95", ORANGE)):
         if value is None:
             continue
         text = f"limit on the {label}: {show_seconds(value)}"
-        dashes: Any = (0, (4, 3))
-        if axes.get_xlim()[0] <= value / seconds <= axes.get_xlim()[1]:
-            lines.append(axes.axvline(value / seconds, color=colour, linestyle=dashes, linewidth=1.3, label=text, zorder=1))
-        else:
-            lines.append(Line2D([], [], color=colour, linestyle=dashes, linewidth=1.3, label=f"{text}, beyond the axis"))
+        lines.append(draw_limit(axes, value / seconds, text, color=colour, linestyle=(0, (4, 3)), linewidth=1.3))
     return lines

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREY, INK, ORANGE, PALETTE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import halo, heading, rows_that_fit, shorten
+from dmoa_theory.plots.text import heading, rows_that_fit, shorten
 from dmoa_theory.quantities import show_seconds, show_share, time_unit
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_live_latency", "plot_live_queues", "plot_live_utilisation"]
 
 _MOST_LINES = 6
+_MARKS = "osD^vP"
 _MOST_BARS = 20
 #: Parts of the run that queues are averaged over.
 _SPANS = 120
@@ -141,6 +142,10 @@ def plot_live_queues(result: MeasuredRun, *, ax: Axes | None = None) -> Axes:
                 color=colour,
                 linewidth=1.6,
                 alpha=0.9,
+                marker=_MARKS[place],
+                markevery=(place * _SPANS // (10 * _MOST_LINES), _SPANS // 10),
+                markersize=5,
+                markeredgecolor="white",
                 label=shorten(record.names[d]),
             )
             if overloaded:
@@ -178,41 +183,42 @@ def plot_live_utilisation(result: MeasuredRun, *, ax: Axes | None = None) -> Axe
     Axes
     """
     with house_style():
-        measured = result.figures["utilisation"]
-        theory, nominal = result.theory.utilisation, result.nominal.utilisation
+        measured = 100 * result.figures["utilisation"].value
+        widths = 100 * result.figures["utilisation"].half_width
+        theory, nominal = 100 * result.theory.utilisation, 100 * result.nominal.utilisation
         axes = ax if ax is not None else new_axes(6.8, 2.1 + 0.36 * max(min(theory.size, _MOST_BARS), 3))
         room = rows_that_fit(axes, _MOST_BARS)
         few = theory.size <= room
         shown = np.arange(theory.size) if few else np.argsort(-theory, kind="stable")[:room]
         pin_ticks(axes)
         rows = np.arange(shown.size)
-        axes.barh(rows, measured.value[shown], height=0.62, color=BLUE, alpha=0.85, zorder=2)
-        half = np.nan_to_num(measured.half_width[shown])
-        axes.errorbar(measured.value[shown], rows, xerr=half, fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5, zorder=4)
+        axes.barh(rows, measured[shown], height=0.62, color=BLUE, alpha=0.85, zorder=2)
+        half = np.nan_to_num(widths[shown])
+        axes.errorbar(measured[shown], rows, xerr=half, fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5, zorder=4)
         for row, d in enumerate(shown.tolist()):
             axes.plot([theory[d]] * 2, [row - 0.38, row + 0.38], color=VERMILION, linewidth=2.0, zorder=3)
             axes.plot([nominal[d]] * 2, [row - 0.38, row + 0.38], color=ORANGE, linewidth=2.0, linestyle=(0, (2, 1)), zorder=3)
-            at = max(float(measured.value[d]) + float(half[row]), float(theory[d]), float(nominal[d]))
+            at = max(float(measured[d]) + float(half[row]), float(theory[d]), float(nominal[d]))
             axes.annotate(
-                show_share(float(measured.value[d])),
+                show_share(float(measured[d]) / 100),
                 (at, row),
                 xytext=(5, 0),
                 textcoords="offset points",
                 va="center",
                 fontsize=7.5,
-                path_effects=halo(3),
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},  # the line of 100 % may run there
                 zorder=5,
             )
-        right = max(1.0, float(theory.max()), float(nominal.max()))
+        right = max(100.0, float(theory.max()), float(nominal.max()), float((measured[shown] + half).max()))
         axes.set_xlim(0, 1.14 * right)
-        axes.axvline(1, color=INK, linewidth=1.0, zorder=3)
+        axes.axvline(100, color=INK, linewidth=1.0, zorder=3)
         axes.set_ylim(max(rows.size, 3) - 0.4, -0.6)
         axes.set_yticks(rows, [shorten(result.record.names[d]) for d in shown.tolist()], parse_math=False)
         axes.tick_params(axis="y", length=0)
         linear_scale(axes.xaxis)
         grid_lines(axes.xaxis)
         axes.set_axisbelow(True)
-        axes.set_xlabel("share of time at work; 1 is all that a device can do")
+        axes.set_xlabel("work for a device (% of what it can do)")
         axes.set_ylabel("device")
         heading(axes, "Load of the devices" if few else f"Load: {shown.size} of {theory.size:,} devices", _state(result))
         legend_below(
@@ -221,6 +227,7 @@ def plot_live_utilisation(result: MeasuredRun, *, ax: Axes | None = None) -> Axe
                 Patch(facecolor=BLUE, alpha=0.85, label="measured, ± 95 %"),
                 Line2D([], [], color=VERMILION, linewidth=2.0, label="offered, at the measured service times"),
                 Line2D([], [], color=ORANGE, linewidth=2.0, linestyle=(0, (2, 1)), label="offered, by the scenario"),
+                Line2D([], [], color=INK, linewidth=1.0, label="100 %: all that a device can do"),
             ],
         )
         return axes

@@ -1,10 +1,9 @@
-"""Words on a picture: names cut to length, titles wrapped to the axes, labels that keep clear of each other."""
+"""Words on a picture: names cut to length, titles wrapped to the axes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,32 +11,29 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.patheffects import Stroke, withStroke
 from matplotlib.textpath import TextToPath
+from matplotlib.ticker import FixedLocator
 
 from dmoa_theory.plots.style import INK
-
-if TYPE_CHECKING:
-    from dmoa_theory.model.checks import FloatArray
 
 __all__ = [
     "FAINT",
     "axes_size",
-    "clear_places",
+    "fold",
     "halo",
     "heading",
     "pairs",
     "panel_message",
     "shorten",
     "text_width",
+    "width_left",
     "wrap",
 ]
-
-Box = tuple[float, float, float, float]
 
 #: Grey that is still legible as small text.
 FAINT = "#555555"
 
 
-def shorten(name: str, longest: int = 18) -> str:
+def shorten(name: str, longest: int = 22) -> str:
     """A name on one line, cut in its middle when it is too long: names often differ at their ends.
 
     Examples
@@ -51,6 +47,23 @@ def shorten(name: str, longest: int = 18) -> str:
         return name
     tail = (longest - 1) // 2
     return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
+
+
+def fold(name: str, longest: int = 16) -> str:
+    r"""A name on one line where it is short, else on two, parted where a word of it ends.
+
+    Examples
+    --------
+    >>> from dmoa_theory.plots.text import fold
+    >>> fold("workstation-in-the-basement-7").split("\n")
+    ['workstation-in-', 'the-basement-7']
+    """
+    name = " ".join(name.split())
+    if len(name) <= longest:
+        return name
+    ends = [place + 1 for place, sign in enumerate(name[:-1]) if sign in " -_./"] or [len(name)]
+    end = min(ends, key=lambda place: abs(place - len(name) / 2))
+    return "\n".join(shorten(part.strip(), longest) for part in (name[:end], name[end:]) if part.strip())
 
 
 @lru_cache(maxsize=4096)
@@ -83,9 +96,24 @@ def rows_that_fit(axes: Axes, most: int) -> int:
     return int(np.clip(axes_size(axes)[1] * 0.85 / 11, 4, most))
 
 
-def heading(axes: Axes, title: str, note: str = "") -> None:
-    """Write what is shown above the axes, and below it, smaller, what else one has to know."""
-    width, _ = axes_size(axes)
+def width_left(axes: Axes) -> float:
+    """Points that the axes will be wide, less than now where the names beside them are long."""
+    figure, spec = axes.get_figure(root=True), axes.get_subplotspec()
+    assert figure is not None
+    columns = spec.get_gridspec().ncols if spec is not None else 1
+    named = isinstance(axes.yaxis.get_major_locator(), FixedLocator)
+    names = [text_width(label.get_text(), 8.5) for label in axes.get_yticklabels()] if named else []
+    # names beside one panel are paid for by all of its row: the layout keeps panels alike; then the axis' label, and margins
+    beside = max(names, default=0.0) / columns + 20.0 * bool(axes.get_ylabel()) + 24.0
+    return min(axes_size(axes)[0], figure.get_figwidth() * 72 / columns - beside)
+
+
+def heading(axes: Axes, title: str, note: str = "", *, width: float | None = None) -> None:
+    """Write what is shown above the axes, and below it, smaller, what else one has to know; after the ticks are named.
+
+    Lines are as wide as the axes will be, unless a width in points is given.
+    """
+    width = width_left(axes) if width is None else width
     size, small = FontProperties(size=mpl.rcParams["axes.titlesize"]).get_size_in_points(), 8.0
     lines = wrap(note, width, small) if note else ""
     if lines:
@@ -100,7 +128,7 @@ def heading(axes: Axes, title: str, note: str = "") -> None:
             color=FAINT,
             linespacing=1.25,
         )
-    pad = mpl.rcParams["axes.titlepad"] + (lines.count("\n") + 1) * small * 1.35 * bool(lines)
+    pad = mpl.rcParams["axes.titlepad"] + 2.0 * bool(lines) + (lines.count("\n") + 1) * small * 1.35 * bool(lines)
     axes.set_title(wrap(title, width, size, bold=True), pad=pad, loc="left")
 
 
@@ -128,85 +156,3 @@ def pairs(configurations: Iterable[tuple[int, int]], longest: int = 10) -> str:
     listed = [f"({M},{k})" for M, k in configurations]
     more = len(listed) - longest
     return ", ".join(listed) if more <= 0 else f"{', '.join(listed[:longest])} and {more} more"
-
-
-_DIAGONALS = ((0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8))
-_SIDES = ((1, 0), (-1, 0), (0, -1), (0, 1), *_DIAGONALS, (0.8, 1.6), (-0.8, 1.6), (0.8, -1.6), (-0.8, -1.6))
-
-
-def clear_places(
-    points: Sequence[tuple[float, float]],
-    texts: Sequence[str],
-    *,
-    size: float,
-    gap: float,
-    inside: tuple[float, float],
-    avoid: Sequence[Box] = (),
-    sides: Sequence[tuple[float, float]] = _SIDES,
-    optional: bool = False,
-) -> list[dict[str, Any] | None]:
-    """Where to write one label a point so that labels keep clear of what is drawn and of each other.
-
-    Labels are placed one after the other, each on the side of its point where it covers least.
-
-    Parameters
-    ----------
-    points : sequence of (float, float), points
-        Anchors, measured from the lower left corner of the axes.
-    texts : sequence of str
-    size, gap : float, points
-        Font size, and distance between anchor and label.
-    inside : (float, float), points
-        Width and height of the axes, in which labels stay.
-    avoid : sequence of (left, bottom, right, top), points
-        What labels should not cover, the marks of the points included; default squares round the points.
-    sides : sequence of (float, float)
-        Places to try, as steps of ``gap`` to the right and upwards; earlier ones are liked better.
-    optional : bool
-        Leave a label out where more than a twentieth of it would be covered.
-
-    Returns
-    -------
-    list of dict or None
-        ``xytext`` (offset in points), ``ha`` and ``va`` of each, as ``Axes.annotate`` takes them; None for one left out.
-
-    Examples
-    --------
-    >>> from dmoa_theory.plots.text import clear_places
-    >>> places = clear_places([(10, 50), (30, 50)], ["left", "right"], size=8, gap=4, inside=(100, 100))
-    >>> [place["ha"] for place in places]
-    ['center', 'left']
-    """
-    taken = np.array(list(avoid) or [(x - gap, y - gap, x + gap, y + gap) for x, y in points]).reshape(-1, 4)
-    whole = np.array([(0.0, 0.0, *inside)])
-    found: list[dict[str, Any] | None] = []
-    for (x, y), text in zip(points, texts, strict=True):
-        width, height = text_width(text, size) + 3, 1.15 * size
-        boxes = np.array(
-            [
-                (left, bottom, left + width, bottom + height)
-                for left, bottom in (
-                    (x + right * gap - width * (0.5 - 0.5 * np.sign(right)), y + up * gap - height * (0.5 - 0.5 * np.sign(up)))
-                    for right, up in sides
-                )
-            ]
-        )
-        outside = width * height - _overlaps(boxes, whole)
-        covered = _overlaps(boxes, taken)
-        best = int(np.argmin(covered + 4 * outside + 0.5 * np.arange(len(sides))))
-        if optional and covered[best] > 0.05 * width * height:
-            found.append(None)
-            continue
-        right, up = sides[best]
-        ha = "left" if right > 0 else "right" if right < 0 else "center"
-        va = "bottom" if up > 0 else "top" if up < 0 else "center"
-        found.append({"xytext": (right * gap, up * gap), "ha": ha, "va": va})
-        taken = np.vstack((taken, boxes[best]))
-    return found
-
-
-def _overlaps(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """The area of each box (left, bottom, right, top) that the others cover, summed over these."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return np.asarray(np.prod(np.maximum(high - low, 0.0), axis=2).sum(axis=1))

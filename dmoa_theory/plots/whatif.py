@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 
-from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
+from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import axes_size, halo, heading, panel_message, rows_that_fit, shorten, text_width
-from dmoa_theory.quantities import rate_unit, show_number, show_share, time_unit
+from dmoa_theory.plots.text import heading, panel_message, rows_that_fit, shorten, text_width
+from dmoa_theory.quantities import rate_unit, show_number, show_rate, show_share, time_unit
 from dmoa_theory.stability.loads import utilisation
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ __all__ = ["plot_central", "plot_loss", "plot_single_losses"]
 
 _MOST_ROWS, _MOST_COLUMNS, _MOST_NUMBERS = 30, 30, 12
 _DASHES = (0, (5, 2.5))
+_MARKS = "osD^v"
+#: A present load up to this factor beyond what can be carried is drawn to scale.
+_NEAR = 2.5
+#: Of the names of losses, and of devices below the picture: letters, and points.
+_LONGEST, _SIZE = 26, 8.5
 # white to blue: lightness alone carries the value
 _COLOURS = LinearSegmentedColormap.from_list("load", ["#FFFFFF", "#9CC9E6", BLUE, "#003B5C"])
 
@@ -63,10 +68,13 @@ def plot_single_losses(result: SingleLosses, *, ax: Axes | None = None) -> Axes:
         total, n = len(result.label), result.system.n_devices
         columns = min(n, _MOST_COLUMNS) + (n > _MOST_COLUMNS)
         names = [shorten(result.system.network.name(d)) for d in range(n)]
-        wide = max(2.4 + max(text_width(shorten(label, 26), 8.5) for label in result.label) / 72 + 0.3 * columns, 5.6)
-        if columns <= _MOST_NUMBERS:
-            wide = max(wide, 3.0 + 0.55 * columns)
-        axes = ax if ax is not None else new_axes(min(wide, 13.0), 2.9 + 0.24 * max(min(total, _MOST_ROWS), 5))
+        losses = [shorten(label, _LONGEST) for label in result.label]
+        beside = max(text_width(label, _SIZE) for label in losses) / 72 + 2.2  # names, margins and the bar of colours
+        wide = beside + max((0.46 if columns <= _MOST_NUMBERS else 0.3) * columns, 3.6)
+        turned = max(map(len, names)) > 4 or n > _MOST_COLUMNS
+        below = max(text_width(name, _SIZE) for name in names) * 0.71 if turned else 0.0
+        high = 2.2 + below / 72 + 0.24 * max(min(total, _MOST_ROWS), 5)
+        axes = ax if ax is not None else new_axes(min(wide, 13.0), high)
         room = rows_that_fit(axes, _MOST_ROWS)
         rows = np.arange(total) if total <= room else result.order()[:room]
         load = np.vstack((utilisation(result.system), result.utilisation_after(rows)))
@@ -76,13 +84,13 @@ def plot_single_losses(result: SingleLosses, *, ax: Axes | None = None) -> Axes:
             cells = np.column_stack((cells, np.nanmax(load[:, rest], axis=1)))
         pin_ticks(axes)
         _cells(axes, cells)
-        labels = [shorten(result.label[row], 26) for row in rows.tolist()]
+        labels = [losses[row] for row in rows.tolist()]
         axes.set_yticks(np.arange(cells.shape[0]), ["nothing", *labels], parse_math=False)
         axes.set_xticks(
             np.arange(cells.shape[1]),
             [*(names[d] for d in shown.tolist()), *(["busiest other"] if rest.size else [])],
-            rotation=45 if max(map(len, names)) > 4 or rest.size else 0,
-            ha="right" if max(map(len, names)) > 4 or rest.size else "center",
+            rotation=45 if turned else 0,
+            ha="right" if turned else "center",
             rotation_mode="anchor",
             parse_math=False,
         )
@@ -94,10 +102,11 @@ def plot_single_losses(result: SingleLosses, *, ax: Axes | None = None) -> Axes:
         title = "N-1: how busy every device is after a loss" if few else f"N-1: the {room} worst of {total:,} single losses"
         verdict = "N-1 secure" if result.secure else "not N-1 secure"
         room_for = f"any loss is survived below {show_number(result.secure_scale)} times the load"
-        heading(axes, title, f"{result.system.moa.label}; {verdict}: {room_for}")
+        across = 72 * (min(wide, 13.0) - beside) if ax is None else None
+        heading(axes, title, f"{result.system.moa.label}; {verdict}: {room_for}", width=across)
         axes.set_ylabel("lost")
         axes.set_xlabel("device that is left" if not rest.size else f"device that is left: {shown.size} of {n:,}, the busiest")
-        _bar(axes)
+        _bar(axes, down=(32.0 if turned else 36.0) + below, overloaded=bool((cells >= 1).any()))
         return axes
 
 
@@ -138,51 +147,28 @@ def _cells(axes: Axes, cells: FloatArray) -> None:
 
 
 def _margin(axes: Axes, scale: FloatArray) -> None:
-    """The load that each row leaves room for, in a column of text to the right."""
-    for row, value in enumerate(scale.tolist()):
-        text = "any" if not np.isfinite(value) else show_number(value)
-        axes.annotate(
-            text,
-            (1, row),
-            xytext=(30, 0),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontsize=8,
-            color=VERMILION if value <= 1 else INK,
-            fontweight="bold" if value <= 1 else "normal",
-        )
-    axes.annotate(
-        "times\nthe load",
-        (1, 0),
-        xytext=(30, -5),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontsize=7,
-        color=GREY,
-    )
+    """The load that each row leaves room for, at an axis of its own on the right."""
+    right = axes.secondary_yaxis("right")
+    texts = ["any" if not np.isfinite(value) else show_number(value) for value in scale.tolist()]
+    right.set_yticks(np.arange(scale.size), texts)
+    right.tick_params(length=0, labelsize=8, labelcolor=INK)
+    right.spines["right"].set_visible(False)
+    for label, value in zip(right.get_yticklabels(), scale.tolist(), strict=True):
+        if value <= 1:
+            label.set(color=VERMILION, fontweight="bold")
+    right.set_ylabel("largest load, × now")
 
 
-def _bar(axes: Axes) -> None:
-    figure = axes.figure
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(0, 100), _COLOURS),
-        ax=axes,
-        fraction=0.035,
-        pad=min(0.11, 44 / axes_size(axes)[0]),
-        shrink=0.7,
-        aspect=18,
-    )
+def _bar(axes: Axes, *, down: float, overloaded: bool) -> None:
+    """What the colours mean."""
+    bar = axes.figure.colorbar(ScalarMappable(Normalize(0, 100), _COLOURS), ax=axes, fraction=0.035, shrink=0.7, aspect=18)
     bar.set_label("utilisation (%)")
     bar.outline.set_visible(False)
-    handles: list[Artist] = [
-        Patch(facecolor=VERMILION, label="overloaded"),
-        Patch(facecolor=PALE, edgecolor=GREY, hatch="////", linewidth=0, label="lost"),
-    ]
-    bar.ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.6, -0.06), fontsize=7.5)
+    pin_ticks(bar.ax)
+    handles: list[Artist] = [Patch(facecolor=PALE, edgecolor=GREY, hatch="////", linewidth=0, label="lost")]
+    if overloaded:
+        handles.append(Patch(facecolor=VERMILION, label="overloaded, written bold" if axes.texts else "overloaded"))
+    legend_below(axes, handles, down=down)
 
 
 def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
@@ -265,12 +251,11 @@ def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
             "nobody is left" if effect.busiest is None else f"busiest then {name(effect.busiest)}, at {show_share(effect.load)}"
         )
         heading(axes, f"Without {shorten(effect.loss.label, 60)}", f"{effect.loss.before.moa.label}; {then}{some}")
-        handles: list[Artist] = [
-            Line2D(
-                [], [], marker="o", color="white", markeredgecolor=GREY, markeredgewidth=1.4, linestyle="none", label="before"
-            ),
-            Line2D([], [], marker="o", color=BLUE, linestyle="none", label="after"),
-        ]
+        handles: list[Artist] = []
+        if np.isfinite(before[users]).any():
+            ring: dict[str, Any] = {"color": "white", "markeredgecolor": GREY, "markeredgewidth": 1.4}
+            handles.append(Line2D([], [], marker="o", linestyle="none", label="before", **ring))
+        handles.append(Line2D([], [], marker="o", color=BLUE, linestyle="none", label="after"))
         if np.isinf(after[users]).any():
             handles.append(Line2D([], [], marker=">", color=VERMILION, linestyle="none", label="after: grows without bound"))
         legend_below(axes, handles)
@@ -305,7 +290,8 @@ def plot_central(result: CentralComparison, *, ax: Axes | None = None, points: i
         axes = ax if ax is not None else new_axes(6.8, 4.6)
         pin_ticks(axes)
         curves = result.over_load(points)
-        per, unit = rate_unit(float(curves.rate.max()))
+        now = float(result.system.rates.sum())
+        per, unit = rate_unit(now)  # as the report says the present load
         finite = curves.mean[np.isfinite(curves.mean)]
         seconds, symbol = time_unit(float(np.median(finite)))
         labels = [f"{result.system.n_devices:,} devices", *(f"centre: {central.label}" for central in result.centrals)]
@@ -316,37 +302,26 @@ def plot_central(result: CentralComparison, *, ax: Axes | None = None, points: i
             colour = colours[line % len(colours)]
             for values, style in ((curves.mean[line], "-"), (curves.p95[line], _DASHES)):
                 there = np.isfinite(values)
-                axes.plot(
-                    per * curves.rate[there], values[there] / seconds, color=colour, linestyle=style, linewidth=1.8, zorder=3
-                )
+                mark: dict[str, Any] = {"marker": _MARKS[line % len(_MARKS)], "markersize": 5, "markeredgecolor": "white"}
+                every = (line / (10 * len(labels)), 0.1)
+                look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.8, "markevery": every, **mark}
+                axes.plot(per * curves.rate[there], values[there] / seconds, zorder=3, **look)
             axes.axvline(per * limit, color=colour, linewidth=1.0, linestyle=(0, (1, 2)), zorder=1)
-            handles.append(Line2D([], [], color=colour, linewidth=2.4, label=label))
-        now = float(result.system.rates.sum())
+            handles.append(Line2D([], [], color=colour, linewidth=2.4, label=label, **mark))
         top = 1.03 * per * max(limits)
-        axes.set_xlim(0, max(top, 1.05 * per * now))
-        axes.axvline(per * now, color=INK, linewidth=1.0, zorder=2)
+        axes.set_xlim(0, max(top, 1.05 * per * now) if now < _NEAR * max(limits) else top)
         axes.set_yscale("log")
         axes.set_ylim(0.7 * float(finite.min()) / seconds, 12 * float(np.median(finite)) / seconds)
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(lambda value, _place: f"{value:g}")
+        axes.yaxis.set_major_formatter(lambda value, _place: show_number(value))
         axes.yaxis.set_minor_locator(NullLocator())
         linear_scale(axes.xaxis)
         grid_lines(axes.yaxis)
-        axes.annotate(
-            "now",
-            (per * now, 1),
-            xytext=(3, -3),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            va="top",
-            fontsize=8,
-            path_effects=halo(3),
-            zorder=5,
-        )
+        handles.append(draw_limit(axes, per * now, f"now: {show_rate(now)}", color=INK, linewidth=1.0))
         handles += [
             Line2D([], [], color=INK, linewidth=1.6, label="mean"),
             Line2D([], [], color=INK, linewidth=1.6, linestyle=_DASHES, label="95th percentile"),
-            Line2D([], [], color=INK, linewidth=1.0, linestyle=(0, (1, 2)), label="largest load"),
+            Line2D([], [], color=INK, linewidth=1.0, linestyle=(0, (1, 2)), label="largest load of each"),
         ]
         work = "the centre runs one inference a prompt" if result.bare else "the same inferences"
         compute = "equal compute" if result.speed == 1 else f"a centre of {show_number(result.speed)} times the compute"

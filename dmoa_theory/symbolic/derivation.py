@@ -13,27 +13,10 @@ import sympy  # type: ignore[import-untyped]
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.results import Result, Source, Table
-from dmoa_theory.symbolic.printing import as_document, as_html, as_text, equation_latex, plain
+from dmoa_theory.symbolic.printing import Page, as_document, as_html, as_text, equation_latex, plain
+from dmoa_theory.symbolic.steps import Quantity, Step
 
 __all__ = ["Derivation", "Quantity", "Step"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step: an equation or inequality, and why it holds."""
-
-    reason: str
-    equation: sympy.Basic
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantity:
-    """Something derived: ``name`` for programs, ``meaning`` for people; ``device`` is None for the whole system."""
-
-    name: str
-    meaning: str
-    value: sympy.Basic
-    device: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -109,11 +92,17 @@ class Derivation(Result):
 
     def text(self) -> str:
         """The whole derivation as plain text."""
-        return as_text(self)
+        return as_text(self._page())
 
     def latex(self) -> str:
         """The whole derivation as a LaTeX document."""
-        return as_document(self)
+        return as_document(self._page())
+
+    def _page(self) -> Page:
+        """What goes into print: results that a step has stated are not said again."""
+        stated = {step.equation.rhs for step in self.steps if isinstance(step.equation, sympy.core.relational.Relational)}
+        unsaid = tuple(q for q in self.results if q.value not in stated)
+        return Page(self.title, self.source.value, self.assumptions, self.steps, unsaid)
 
     def payload(self) -> dict[str, Any]:
         """Assumptions, steps, condition, results and the LaTeX document; expressions can be read back by sympy."""
@@ -145,7 +134,7 @@ class Derivation(Result):
         ]
 
     def _repr_html_(self) -> str:
-        return as_html(self)
+        return as_html(self._page())
 
     def _repr_latex_(self) -> str:
         rows = r" \\ ".join(equation_latex(step.equation) for step in self.steps)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import sympy  # type: ignore[import-untyped]
 from sympy.printing.latex import LatexPrinter  # type: ignore[import-untyped]
 from sympy.printing.str import StrPrinter  # type: ignore[import-untyped]
 
+from dmoa_theory.symbolic.steps import Quantity, Step
 from dmoa_theory.symbolic.symbols import LATEX_NAMES, lam, scv
 
-if TYPE_CHECKING:
-    from dmoa_theory.symbolic.derivation import Derivation, Quantity
-
-__all__ = ["as_document", "as_html", "as_text", "equation_latex", "plain"]
+__all__ = ["Page", "as_document", "as_html", "as_text", "equation_latex", "plain"]
 
 _WIDTH = 100
 _DIGITS = 5
@@ -40,6 +38,16 @@ _PREAMBLE = r"""\documentclass{article}
 \newcommand{\fitted}[1]{\savebox{\widebox}{$\displaystyle #1$}\[\ifdim\wd\widebox>\linewidth
   \resizebox{\linewidth}{!}{\usebox{\widebox}}\else\usebox{\widebox}\fi\]}
 """
+
+
+class Page(NamedTuple):
+    """What of a derivation goes into print; ``status`` says whether it is exact, ``results`` are those that no step states."""
+
+    title: str
+    status: str
+    assumptions: tuple[str, ...]
+    steps: tuple[Step, ...]
+    results: tuple[Quantity, ...]
 
 
 def plain(expression: sympy.Basic) -> str:
@@ -92,80 +100,74 @@ def _pretty(expression: sympy.Basic) -> str:
     return "\n".join("    " + line.rstrip() for line in lines)
 
 
-def as_text(derivation: Derivation) -> str:
+def as_text(page: Page) -> str:
     """The derivation as plain text: numbered steps, the equation under its reason, results at the end."""
-    return "\n".join(_text_lines(derivation)) + "\n"
+    return "\n".join(_text_lines(page)) + "\n"
 
 
-def _text_lines(derivation: Derivation) -> Iterator[str]:
-    yield derivation.title
-    yield f"({derivation.source.value})"
+def _text_lines(page: Page) -> Iterator[str]:
+    yield page.title
+    yield f"({page.status})"
     yield ""
     yield "Assumptions"
-    for assumption in derivation.assumptions:
+    for assumption in page.assumptions:
         yield textwrap.fill(assumption, _WIDTH, initial_indent="  - ", subsequent_indent="    ")
-    for place, step in enumerate(derivation.steps, 1):
+    for place, step in enumerate(page.steps, 1):
         yield ""
         yield textwrap.fill(f"{place}. {step.reason}", _WIDTH, subsequent_indent=" " * len(f"{place}. "))
         yield _pretty(step.equation)
-    if _unsaid(derivation):
+    if page.results:
         yield ""
         yield "Results"
-        for quantity in _unsaid(derivation):
+        for quantity in page.results:
             yield textwrap.fill(f"  {quantity.meaning}:", _WIDTH, subsequent_indent="    ")
             yield _pretty(quantity.value)
-
-
-def _unsaid(derivation: Derivation) -> tuple[Quantity, ...]:
-    """Results that no step has stated yet."""
-    stated = {step.equation.rhs for step in derivation.steps if isinstance(step.equation, sympy.core.relational.Relational)}
-    return tuple(q for q in derivation.results if q.value not in stated)
 
 
 def _escaped(text: str) -> str:
     return "".join(_SPECIAL.get(sign, sign) for sign in text)
 
 
-def as_document(derivation: Derivation) -> str:
+def as_document(page: Page) -> str:
     """The derivation as a LaTeX document; an equation wider than the line is shrunk to fit."""
-    return "\n".join(_document_lines(derivation)) + "\n"
+    return "\n".join(_document_lines(page)) + "\n"
 
 
-def _document_lines(derivation: Derivation) -> Iterator[str]:
+def _document_lines(page: Page) -> Iterator[str]:
     yield _PREAMBLE + r"\begin{document}"
-    yield rf"\section*{{{_escaped(derivation.title)}}}"
-    yield rf"\emph{{{derivation.source.value.capitalize()}.}}"
+    yield rf"\section*{{{_escaped(page.title)}}}"
+    yield rf"\emph{{{page.status.capitalize()}.}}"
     yield r"\subsection*{Assumptions}"
     yield r"\begin{itemize}"
-    for assumption in derivation.assumptions:
+    for assumption in page.assumptions:
         yield rf"\item {_escaped(assumption)}"
     yield r"\end{itemize}"
     yield r"\subsection*{Steps}"
     yield r"\begin{enumerate}"
-    for step in derivation.steps:
+    for step in page.steps:
         yield rf"\item {_escaped(step.reason)}"
         yield rf"\fitted{{{equation_latex(step.equation)}}}"
     yield r"\end{enumerate}"
-    if _unsaid(derivation):
+    if page.results:
         yield r"\subsection*{Results}"
         yield r"\begin{itemize}"
-        for quantity in _unsaid(derivation):
+        for quantity in page.results:
             yield rf"\item {_escaped(quantity.meaning)}"
             yield rf"\fitted{{{equation_latex(quantity.value)}}}"
         yield r"\end{itemize}"
     yield r"\end{document}"
 
 
-def as_html(derivation: Derivation) -> str:
+def as_html(page: Page) -> str:
     """The derivation for a notebook, equations as display mathematics."""
 
     def shown(expression: sympy.Basic) -> str:
         return f"$$ {html.escape(equation_latex(expression))} $$"
 
-    assumptions = "".join(f"<li>{html.escape(text)}</li>" for text in derivation.assumptions)
-    steps = "".join(f"<li>{html.escape(step.reason)}{shown(step.equation)}</li>" for step in derivation.steps)
-    results = "".join(f"<li>{html.escape(q.meaning)}{shown(q.value)}</li>" for q in _unsaid(derivation))
-    head = f"<b>{html.escape(derivation.title)}</b> ({derivation.source.value})"
+    assumptions = "".join(f"<li>{html.escape(text)}</li>" for text in page.assumptions)
+    steps = "".join(f"<li>{html.escape(step.reason)}{shown(step.equation)}</li>" for step in page.steps)
+    results = "".join(f"<li>{html.escape(q.meaning)}{shown(q.value)}</li>" for q in page.results)
+    head = f"<b>{html.escape(page.title)}</b> ({page.status})"
     return f"{head}<p>Assumptions</p><ul>{assumptions}</ul><ol>{steps}</ol>" + (
         f"<p>Results</p><ul>{results}</ul>" * bool(results)
     )

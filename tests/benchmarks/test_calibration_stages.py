@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmoa_theory.model.stage_means import stage_times
+from dmoa_theory.model.stage_times import stage_times
 from dmoa_theory.model.tokens import TokenCount, TokenLengths
 from tests.benchmarks.calibration_engine import measured, opened, print_cells, ratio, seconds
 

@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from dmoa_calibration.backends import LOADERS
 from dmoa_calibration.calibrate import calibrate
 from dmoa_calibration.measure import Design
 from dmoa_calibration.samples import journal_path
+from dmoa_theory.cli import main
 from dmoa_theory.errors import CalibrationError, InputError
 from dmoa_theory.model.profile import read_profile
 
@@ -136,12 +138,55 @@ def test_an_interrupted_run_goes_on_and_measures_nothing_twice(path, engine):
     ]
 
     engine.calls = []
-    again = run(path, resume=True)
+    again, before = run(path, resume=True), path.read_bytes()
     assert engine.calls == []
-    assert again.document["fit"] == profile.document["fit"]
+    assert again.document == profile.document
+    assert path.read_bytes() == before
     more = run(path, resume=True, repeats=4)
     assert len(engine.calls) == WARM_UPS + 6
     assert len(more.document["samples"]) == 24
+
+
+def test_a_finished_profile_is_left_as_it_is_and_said_to_be(path, engine, monkeypatch, capsys):
+    """With --resume alone; with more repeats it goes on, with --force it is measured anew."""
+    monkeypatch.setitem(LOADERS, "transformers", LOADERS["known"])
+    command = ["calibrate", "--synthetic", "known", "--profile", str(path), "--budget", "10000"]
+    assert main(command) == 0
+    assert f"Wrote {path}." in " ".join(capsys.readouterr().out.split())
+    before, measured = path.read_bytes(), len(engine.calls)
+    assert main([*command, "--resume"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith(f"{path} is finished (each cell predicted from the others within 0.0 %), and stays as it is. More")
+    assert (path.read_bytes(), len(engine.calls)) == (before, measured)
+    assert main([*command, "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(before)
+    assert main([*command, "--force"]) == 0
+    assert len(engine.calls) == 2 * measured
+    assert "is finished" not in capsys.readouterr().out
+
+
+def test_a_run_that_its_budget_ended_goes_on(path, engine):
+    """The profile of what was measured until then is replaced, by one of more samples."""
+    fit = run(path, repeats=1).fit
+    once = sum(fit.seconds(p, o) for p in (32, 128, 512) for o in (8, 64))
+    first = run(path, budget=2 * once, force=True)
+    assert 6 < len(first.document["samples"]) < 18
+    assert first.document["quality"]["stopped"].startswith("budget of ")
+    more = run(path, resume=True)
+    assert len(more.document["samples"]) == 18
+    assert read_profile(path).document == more.document
+
+
+def test_samples_without_their_profile_make_it_again(path, engine):
+    """Where the run was over, but the file of the profile is lost or broken."""
+    run(path)
+    engine.calls = []
+    for broken in ("", "{"):
+        path.write_text(broken, encoding="utf-8")
+        assert len(run(path, resume=True).document["samples"]) == 18
+    path.unlink()
+    assert len(run(path, resume=True).document["samples"]) == 18
+    assert engine.calls == []
 
 
 @pytest.mark.parametrize("torn", ['{"machine": "AMD', '{"machine": "AMD\n', '{"repeat": 1}\n', "\x00\x00"])

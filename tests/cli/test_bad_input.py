@@ -20,6 +20,9 @@ GRAPHML = (
 )
 BYTES = 'bytes as a number, or text such as "24 GiB" (units: B, kB, MB, GB, TB, KiB, MiB, GiB, TiB)'
 NUMBERS = "a number, or a list of numbers (one a device)"
+RATE = 'a rate, 0 or more: prompts/s as a number, or text such as "7.2/hour" (/s, /min, /h, /day)'
+SOME_TIME = 'seconds as a number, or text such as "1.5 min" (units: ms, s, min, h; seconds, minutes, hours)'
+LISTED = "; or a list of these (one a device), texts in quotes"
 ONE_EACH = "one number, or a list of 4 (one a device)"
 
 # --set, and the whole complaint after the file's name
@@ -45,14 +48,30 @@ OVERRIDES = [
     ("arrivals.rate=-1", "arrivals.rate = -1: a finite number of prompts/s, 0 or more"),
     ("arrivals.rate=nan", "arrivals.rate = nan: a finite number of prompts/s, 0 or more"),
     ("arrivals.rate=[1, 2, inf, 3]", "arrivals.rate[2] = inf: a finite number of prompts/s, 0 or more"),
-    ("arrivals.rate=often", f"arrivals.rate = often: {NUMBERS}"),
-    ("arrivals.rate=true", f"arrivals.rate = True: {NUMBERS}"),
-    ("arrivals.rate=[[1, 2], [3, 4]]", f"arrivals.rate = [[1, 2], [3, 4]]: {NUMBERS}"),
+    ("arrivals.rate=often", f"arrivals.rate = often: {RATE}{LISTED}"),
+    ("arrivals.rate=true", f"arrivals.rate = True: {RATE}{LISTED}"),
+    ("arrivals.rate=[[1, 2], [3, 4]]", f"arrivals.rate = [[1, 2], [3, 4]]: {RATE}{LISTED}"),
     ("arrivals.rate=[1, 2]", f"arrivals.rate = 2 values: {ONE_EACH}"),
     ("arrivals.rate=0", "arrivals.rate = 0: above 0 for at least one user"),
     ("arrivals.rate=[0, 0, 0, 0]", "arrivals.rate = 0: above 0 for at least one user"),
     ("arrivals.rate=1e300", "arrivals.rate = 1e+300: a finite number of prompts/s, 0 or more, from 1e-30 to 1e+30"),
+    ("arrivals.rate=", f'arrivals.rate = "": {RATE}{LISTED}'),
+    ("arrivals.rate=[]", f"arrivals.rate = []: {RATE}{LISTED}"),
+    ("arrivals.rate='7.2'", f'arrivals.rate = "7.2": {RATE}{LISTED}'),
+    ("arrivals.rate=7.2/", f"arrivals.rate = 7.2/: {RATE}{LISTED}"),
+    ("arrivals.rate=/hour", f"arrivals.rate = /hour: {RATE}{LISTED}"),
+    ("arrivals.rate=7.2/fortnight", f"arrivals.rate = 7.2/fortnight: {RATE}{LISTED}"),
+    ("arrivals.rate=7.2/Hour", f"arrivals.rate = 7.2/Hour: did you mean hour? {RATE}{LISTED}"),
+    ("arrivals.rate=7.2 per hour", f'arrivals.rate = 7.2 per hour: did you mean "7.2/hour"? {RATE}{LISTED}'),
+    ("arrivals.rate=-1/hour", f"arrivals.rate = -1/hour: {RATE}{LISTED}"),
+    ("arrivals.rate=1e300/s", f"arrivals.rate = 1e300/s: {RATE}{LISTED}"),
+    ("arrivals.rate=['1/h', 0.1, '2 h', 0]", f"arrivals.rate[2] = 2 h: {RATE}"),
+    ("arrivals.rate=[1/h, 2/h]", f"arrivals.rate = [1/h, 2/h]: {RATE}{LISTED}"),
+    ("arrivals.rate=0/hour", "arrivals.rate = 0: above 0 for at least one user"),
     # service
+    ("service.mean=20 parsecs", f"service.mean = 20 parsecs: a time above 0: {SOME_TIME}{LISTED}"),
+    ("service.mean=0 s", f"service.mean = 0 s: a time above 0: {SOME_TIME}{LISTED}"),
+    ("service.mean=['20 s', 'soon', 3, 4]", f"service.mean[1] = soon: a time above 0: {SOME_TIME}"),
     ("service.mean=0", "service.mean = 0: a finite number above 0"),
     ("service.mean=1e-320", "service.mean = 1e-320: a finite number above 0, from 1e-30 to 1e+30"),
     ("service.mean=[1, 2, 3]", f"service.mean = 3 values: {ONE_EACH}"),
@@ -83,6 +102,11 @@ OVERRIDES = [
     ('network.names=["a", "a", "b", "c"]', "network.names = a: each name once"),
     ('network.names=["a"]', "network.names = 1 names: a list of 4 (one a device)"),
     ("network.link_delay=-1", "network.link_delay = -1: a finite number of seconds, 0 or more"),
+    ("network.link_delay=", f'network.link_delay = "": a time, 0 or more: {SOME_TIME}{LISTED}'),
+    ("network.link_delay=5 parsecs", f"network.link_delay = 5 parsecs: a time, 0 or more: {SOME_TIME}{LISTED}"),
+    ("network.link_delay=5 MS", f"network.link_delay = 5 MS: did you mean ms? a time, 0 or more: {SOME_TIME}{LISTED}"),
+    ("network.link_delay=-5 ms", f"network.link_delay = -5 ms: a time, 0 or more: {SOME_TIME}{LISTED}"),
+    ("network.link_delay=['5 ms', 0, true, 1]", f"network.link_delay[2] = True: a time, 0 or more: {SOME_TIME}"),
     ("network.link_delay=[1, 2]", f"network.link_delay = 2 values: {ONE_EACH}"),
     ("network.link_rate=2 MB", 'network.link_rate = 2 MB: bytes per second as a number above 0, or text such as "2 MB/s"'),
     ("network.link_rate=2 MB/s", "network.link_rate = 2000000.0: only with message sizes (a [memory] section, or a measured"),
@@ -97,7 +121,8 @@ OVERRIDES = [
     ("constraints.overflow_probability=0", "constraints.overflow_probability = 0: a number above 0 and below 1"),
     ("constraints.mean_latency=-3", "constraints.mean_latency = -3: a finite number above 0"),
     (f"constraints.mean_latency={10**400}", f"constraints.mean_latency = 1{'0' * 56}...: a finite number above 0"),
-    ("constraints.p95_latency=10 days", "constraints.p95_latency = 10 days: a"),
+    ("constraints.p95_latency=10 days", f"constraints.p95_latency = 10 days: a time above 0: {SOME_TIME}"),
+    ("constraints.mean_latency=true", f"constraints.mean_latency = True: a time above 0: {SOME_TIME}"),
     ("constraints.min_accuracy=55", "constraints.min_accuracy = 55: a number from 0 to 1"),
     (
         "constraints.max_utilization=0.9",

@@ -61,11 +61,20 @@ def test_report_says_what_carries_limits_and_helps(dmoa: Dmoa, scenario: Scenari
     answer = dmoa("capacity", scenario(UNEVEN), "--save", tmp_path / "best.csv", "--out", tmp_path / "out")
     assert answer.code == 0
     words = " ".join(answer.out.split())
-    for part in ("All rates may grow up to", "with uniform gossip: a gain of", "Full at capacity", "Saved. Run it with --set"):
+    for part in ("All rates may grow up to", "with uniform gossip: a gain of", "Full at capacity", "Run it with --set"):
         assert part in words, part
     assert "one per cent faster would add" in words
+    heads = next(line for line in answer.out.splitlines() if line.strip().startswith("device "))
+    assert heads.split("  ")[-1].strip() == "at capacity"  # of whom the word full is said, beside loads of now
+    assert words.count(" now") >= 3
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"capacity.json", "capacity.csv", "best.csv", "capacity.png"}
+
+
+def test_the_direction_may_be_in_prompts_an_hour(dmoa: Dmoa, scenario: Scenario) -> None:
+    plain = dmoa("capacity", scenario(UNEVEN), "--direction", "0=0.002", "--json")
+    assert plain.code == 0
+    assert dmoa("capacity", scenario(UNEVEN), "--direction", "0=7.2/hour", "--json").out == plain.out
 
 
 def test_a_load_that_no_gossip_carries(dmoa: Dmoa, scenario: Scenario) -> None:
@@ -93,7 +102,7 @@ def test_directions_and_diversity(dmoa: Dmoa, scenario: Scenario) -> None:
         (("--direction", "nobody"), "--direction = nobody: a device by name, or by number from 0 to 3"),
         (("--direction", ","), "--direction = ,: users whose prompts grow"),
         (("--direction", "0,0"), "--direction = 0: each user once"),
-        (("--direction", "0=much"), "--direction = 0=much: a number of prompts/s behind ="),
+        (("--direction", "0=much"), '--direction = 0=much: a number of prompts/s behind =, or such as "7.2/hour"'),
         (("--direction", "0=-1"), "--direction = 0=-1: a number of prompts/s above 0 behind ="),
         (("--direction", "3"), '--direction = 3: a rate behind it, such as "3=0.002", for it has no prompts now'),
         (("--min-inclusion", "2"), "--min-inclusion = 2.0: a probability from 0 to 1"),

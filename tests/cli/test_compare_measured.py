@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,8 @@ def test_the_report_tells_the_service_times_apart(dmoa: Callable[..., Any], desk
     """Two tables, and a sentence for each; lines no wider than a report's."""
     answer = dmoa("compare", desks, "--measured", recorded(slower=1.25), *QUICK)
     assert answer.code == 0, answer.err
+    heads = [re.split(r" {2,}", line.strip()) for line in answer.out.splitlines() if line.strip().startswith("figure ")]
+    assert [len(set(each)) for each in heads] == [7, 7]  # no two columns of one name
     words = " ".join(answer.out.split())
     for said in (
         "at the SCENARIO's service times with M=1, k=1",

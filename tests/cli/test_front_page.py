@@ -52,7 +52,7 @@ OPTIONS = {
         *("--resume", "--import", "--check", "--force", "--json"),
     ),
     "profile": ("ACTION", "--tokens", "--M", "--k", "--output", "--json", "--out"),
-    "init": ("--force", "--json"),
+    "init": ("--network", "--topology", "--n", "--key", "--force", "--json"),
     "schema": (),
 }
 

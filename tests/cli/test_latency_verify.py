@@ -249,7 +249,7 @@ def test_files_of_an_earlier_run_are_removed(
     assert answer.code == 3
     assert {file.name for file in out.iterdir()} == {"notes.csv", "latency.json", "latency.csv", "latency.png", "queues.csv"}
     said = " ".join(answer.out.split())
-    assert said.endswith(f"Written to {out}: latency.json, latency.csv, latency.png, queues.csv.")
+    assert said.endswith(f"Written to {out}: latency.json, latency.csv, queues.csv, latency.png.")
     (out / "target.csv").mkdir()
     assert dmoa("latency", scenario(), "--out", out).code == 2
 

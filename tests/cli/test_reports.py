@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from dmoa_theory import load_scenario, stability_region
+from dmoa_theory.plots import plot_body, plot_section
+
 WIDEST = 110
 VERBS = ["plan", "region", "latency", "optimise"]
 
@@ -48,6 +51,16 @@ def test_a_stable_region(dmoa: Callable[..., Any], scenario: Callable[..., Path]
     assert "With M=1, k=2 every queue stays bounded; the busiest device is device-3, at 32.0 %." in said
     assert "All rates may grow up to 3.12 times; then device-3 gives way first." in said
     assert "Proved sufficient: one layer at most: load below one suffices." in said
+
+
+@pytest.mark.parametrize("mean", ["24.0", "1.0", "0.01"])
+def test_a_region_has_one_unit_for_rates(dmoa: Callable[..., Any], scenario: Callable[..., Path], mean: str) -> None:
+    """In the table as along the axes of its pictures, however far the rates of now are from those that devices can carry."""
+    path = scenario(("24.0", mean), ("0.002", "[0.003, 0.002, 0.002, 0.001]"))
+    region = stability_region(load_scenario(path))
+    labels = (plot_section(region.section(0, 1)).get_xlabel(), plot_body(region.body(0, 1, 2)).get_zlabel())
+    assert "prompts per hour" in dmoa("region", path).out
+    assert all("(per hour)" in label for label in labels)
 
 
 def test_an_unstable_region_says_which_device_by_how_much_and_what_works(

@@ -38,15 +38,15 @@ def test_faces_are_those_of_the_body() -> None:
     faces = [artist for artist in axes.collections if isinstance(artist, Poly3DCollection)]
     assert len(faces) == len(drawn.faces) > 2
     shown = {tuple(np.round(corner, 6)) for face in faces for corner in face._faces[0]}
-    assert shown == {tuple(np.round(60 * drawn.corners[c], 6)) for face in drawn.faces for c in face.corners}
+    assert shown == {tuple(np.round(3600 * drawn.corners[c], 6)) for face in drawn.faces for c in face.corners}
     assert sorted(legend(axes)[:-1]) == sorted(f"{face.names[0]} full" for face in drawn.faces)
     colours = {tuple(face.get_facecolor()[0]) for face in faces}
     assert len(colours) == len(faces)
     assert legend(axes)[-1] == "now: stable"
-    assert [axes.get_xlabel(), axes.get_zlabel()] == [f"prompts of device-{u} (per minute)" for u in (0, 3)]
+    assert [axes.get_xlabel(), axes.get_zlabel()] == [f"prompts of device-{u} (per hour)" for u in (0, 3)]
     assert "M=1, k=2; other users as they are" in words(axes)
     lines = [np.array(line.get_data_3d()) for line in axes.lines]
-    point = 60 * np.array(drawn.operating_point)
+    point = 3600 * np.array(drawn.operating_point)
     drops = [line for line in lines if line.shape == (3, 2) and np.allclose(line[:2, 0], point[:2]) and line[2].max() > 0]
     assert len(drops) == 1
     assert drops[0][2] == pytest.approx([0, point[2]])

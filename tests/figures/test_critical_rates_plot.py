@@ -61,7 +61,7 @@ def test_lines_are_the_formula_and_marks_the_networks() -> None:
     line = 1.1 * formula(curves)
     axes = plot_rate_by_size(curves, line)
     assert labels(axes) == ["k = 0", "k = 1", "formula", "loads of the network"]
-    lines, marks = ([drawn for drawn in axes.lines if drawn.get_marker() == marker] for marker in ("None", "o"))
+    lines, marks = ([drawn for drawn in axes.lines if (drawn.get_marker() != "None") is marked] for marked in (False, True))
     assert np.asarray(lines[1].get_ydata()) == pytest.approx(line[:, 1])
     assert np.asarray(marks[1].get_ydata()) == pytest.approx(curves.rate[:, 1])
     assert np.asarray(marks[1].get_xdata()).tolist() == curves.sizes.tolist()

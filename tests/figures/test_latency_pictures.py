@@ -36,13 +36,13 @@ def curves() -> LoadCurves:
 def test_curves_and_limits(curves: LoadCurves) -> None:
     """Each curve where its estimates are, from 10 to 97 % of its own limit, which is a vertical line; labels and units."""
     figure = plot_load_curves(curves)
-    assert [axes.get_xlabel() for axes in figure.axes] == ["prompts per minute, all users"] * 2
+    assert [axes.get_xlabel() for axes in figure.axes] == ["prompts per hour, all users"] * 2
     for axes, name in zip(figure.axes, ("mean", "p95"), strict=True):
         assert axes.get_ylabel() == "time from prompt to answer (s)"
         solid = [line for line in axes.get_lines() if len(line.get_xdata()) == 5 and line.get_linestyle() == "-"]
         upright = [float(line.get_xdata()[0]) for line in axes.get_lines() if line.get_linestyle() not in {"-", "None"}]
         for line, curve in zip(solid, curves.curves, strict=True):
-            limit = 60 * 0.008 / float(utilisation(curve.system).max())
+            limit = 3600 * 0.008 / float(utilisation(curve.system).max())
             np.testing.assert_allclose(line.get_ydata(), getattr(curve, name))
             np.testing.assert_allclose(np.array(line.get_xdata())[[0, -1]], [0.1 * limit, 0.97 * limit])
             assert any(x == pytest.approx(limit) for x in upright)
@@ -81,7 +81,7 @@ def test_every_point_has_a_seed_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_limits_and_targets_are_lines_across() -> None:
-    """In the panel of their figure, one where they agree; far ones are named but would press the curves together."""
+    """In the panel of their figure, one where they agree; far ones, which would press the curves together, are arrow heads."""
     limited = replace(FOUR, constraints=Constraints(p95_latency=300.0, mean_latency=1e6))
     curves = load_curves([limited], points=(), steps=4)
 
@@ -91,7 +91,8 @@ def test_limits_and_targets_are_lines_across() -> None:
     both = plot_load_curves(curves, target=("p95", 300.0))
     assert across(both) == [[], [300.0]]
     assert "limit and target, p95: 300 s" in words(both)
-    assert "limit, mean: 11.6 days (above what is shown)" in words(both)
+    assert "limit, mean: 11.6 days, beyond the axis" in words(both)
+    assert [line.get_marker() for line in both.axes[0].get_lines()].count("^") == 1
     apart = plot_load_curves(curves, target=("mean", 120.0))
     assert across(apart) == [[120.0], [300.0]]
     assert all(

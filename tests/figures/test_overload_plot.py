@@ -70,10 +70,11 @@ def test_two_bars_a_device() -> None:
     axes = plot_loads(result)
     bars = [patch for patch in axes.patches if isinstance(patch, Rectangle) and patch.get_height() < 1]
     widths = sorted(bar.get_width() for bar in bars)
-    assert widths == pytest.approx(sorted([*result.nominal, *result.effective]))
-    assert labels(axes) == ["offered (nominal)", "arriving, queue bounded", "arriving, queue grows", "all that a device can do"]
+    assert widths == pytest.approx(sorted(100 * np.array([*result.nominal, *result.effective])))
+    said = ["offered (nominal)", "arriving, queue bounded", "arriving, queue grows", "100 %: all that a device can do"]
+    assert labels(axes) == said
     assert "arriving, queue grows" not in labels(plot_loads(overload(system(rate=0.01))))
-    assert axes.get_xlim()[1] > result.nominal.max()
+    assert axes.get_xlim()[1] > 100 * result.nominal.max()
 
 
 def test_they_fit_into_axes_that_are_given(tmp_path: Path) -> None:

@@ -177,15 +177,15 @@ def test_no_window_is_opened():
 
 def test_section_says_units_edges_and_where_the_system_stands():
     axes = plot_section(stability_region(four()).section(0, 1))
-    assert axes.get_xlabel() == "prompts of llama (per minute)"
-    assert axes.get_ylabel() == "prompts of qwen (per minute)"
+    assert axes.get_xlabel() == "prompts of llama (per hour)"
+    assert axes.get_ylabel() == "prompts of qwen (per hour)"
     assert axes.get_title(loc="left") == "Stable rates of llama and qwen"
     section = stability_region(four()).section(0, 1)
     text = words(axes.figure)
     assert all(f"{name} full" in text for name in section.binding)
     assert "now: stable" in text
     corners = axes.patches[0].get_xy()[: len(section.corners)]
-    assert np.allclose(corners, 60 * section.corners)
+    assert np.allclose(corners, 3600 * section.corners)
     assert "now: unstable" in words(plot_section(stability_region(SYSTEMS["unstable"]()).section(0, 1)).figure)
 
 

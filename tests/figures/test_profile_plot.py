@@ -32,7 +32,7 @@ def changed(profile: Profile, samples: object = None, **quality: object) -> Prof
 
 
 def dots(axes: Axes) -> np.ndarray:
-    drawn = [line.get_xydata() for line in axes.get_lines() if line.get_marker() == "o"]
+    drawn = [line.get_xydata() for line in axes.get_lines() if line.get_marker() != "None"]
     return np.concatenate([np.asarray(points) for points in drawn])
 
 
@@ -45,7 +45,7 @@ def test_every_sample_is_a_dot_and_every_answer_length_a_line(profile: Profile) 
     samples = profile.document["samples"]
     assert len(dots(axes)) == len(samples)
     lengths = {s["output_tokens"] for s in samples}
-    curves = [line for line in axes.get_lines() if line.get_marker() != "o"]
+    curves = [line for line in axes.get_lines() if line.get_marker() == "None"]
     assert len(curves) == len(lengths) == len(axes.collections)
     legend = axes.get_legend()
     assert legend is not None
@@ -110,7 +110,7 @@ def test_a_file_of_real_prompts_has_a_few_lines_and_all_dots(profile: Profile) -
     many = changed(profile, samples)
     axes = plot_times(many)
     assert len(dots(axes)) == 60
-    assert len([line for line in axes.get_lines() if line.get_marker() != "o"]) == 7
+    assert len([line for line in axes.get_lines() if line.get_marker() == "None"]) == 7
     assert len(dots(plot_residuals(many))) == 60
 
 

@@ -60,7 +60,7 @@ def test_queues_have_the_area_of_their_averages(result: MeasuredRun) -> None:
 def test_loads_are_as_long_as_measured(result: MeasuredRun) -> None:
     axes = plot_live_utilisation(result)
     widths = [patch.get_width() for patch in axes.patches]  # type: ignore[attr-defined]
-    np.testing.assert_allclose(widths, result.figures["utilisation"].value)
+    np.testing.assert_allclose(widths, 100 * result.figures["utilisation"].value)
 
 
 def test_an_overloaded_run_is_drawn_with_its_fluid_limit(overloaded: MeasuredRun, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from dmoa_theory.live.examples import small_run
 from dmoa_theory.model.run_record import DONE, read_run, write_run
 from dmoa_theory.model.scenario import load_scenario
 from dmoa_theory.model.service import MeasuredServiceTime, Stage
+from dmoa_theory.plots.style import house_style, new_axes
 
 QUICK = Settings(quick=True)
 FOLDER = Path(str(resources.files("dmoa_paper_figures").joinpath("data/live")))
@@ -118,3 +119,17 @@ def test_a_run_folder_is_reduced_to_what_is_bundled(tmp_path: Path) -> None:
     tokens = (target / "tokens.csv").read_text(encoding="utf-8").splitlines()
     assert tokens == ["read,written", "0,7", "1,7", "10,7", "100,7", "101,7", "110,7"]
     assert sorted(path.name for path in target.iterdir()) == sorted(path.name for path in (FOLDER / "real").iterdir())
+
+
+def test_the_grey_band_is_the_error_that_the_profile_states() -> None:
+    """As wide as the fit is good to, rounded up to whole per cent, and the heading says how wide."""
+    fit = read_live("real").profile.fit
+    assert fit.loo_median_rel_err <= fit.stated_error < fit.loo_median_rel_err + 0.01
+    assert fit.good_to == f"good to {round(100 * fit.stated_error)} %"
+    axes = new_axes()
+    with house_style():
+        live_testbed._draw_services(axes, read_live("real"))
+    (band,) = axes.patches
+    low, high = band.get_extents().transformed(axes.transData.inverted()).intervaly
+    assert (low, high) == pytest.approx((1 - fit.stated_error, 1 + fit.stated_error))
+    assert any(fit.good_to in " ".join(text.get_text().split()) for text in axes.texts)

@@ -13,7 +13,7 @@ from dmoa_theory.model.profile import Profile, read_profile
 from dmoa_theory.model.scenario import bundled_profiles, load_scenario
 from dmoa_theory.model.service import MeasuredServiceTime, ServiceTime, Stage
 from dmoa_theory.model.service_fit import COEFFICIENTS
-from dmoa_theory.model.stage_means import stage_means, stage_times
+from dmoa_theory.model.stage_times import stage_times
 from dmoa_theory.model.token_lists import read_lengths, workload
 from dmoa_theory.model.tokens import TokenCount, TokenLengths
 
@@ -31,7 +31,7 @@ def measured(*profiles: Profile, lengths: TokenLengths = LENGTHS) -> MeasuredSer
 
 def test_the_covariance_is_that_of_coefficients_drawn_at_random(profile: Profile) -> None:
     """Means are linear in the coefficients, so the sample covariance over draws must agree within its sampling error."""
-    found = stage_means(measured(profile), 3)
+    found = measured(profile).stage_means(3)
     rng = np.random.default_rng(1)
     centre = np.array([getattr(profile.fit, name) for name in COEFFICIENTS])
     n = 4000

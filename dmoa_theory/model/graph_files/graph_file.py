@@ -27,6 +27,8 @@ class GraphFile:
         Squared coefficient of variation of it.
     selection_weight : ndarray, shape (n_links,), or None
         How strongly a device prefers each neighbour, in the link order of ``network``; 0 means never asked.
+    passed_over : tuple of str
+        Names of attributes in the file that mean nothing here.
 
     Raises
     ------
@@ -47,6 +49,7 @@ class GraphFile:
     service_mean: FloatArray | None = None
     service_scv: FloatArray | None = None
     selection_weight: FloatArray | None = None
+    passed_over: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every value, and freeze the arrays."""

@@ -14,7 +14,7 @@ from dmoa_theory.errors import InputError, TopologyError
 from dmoa_theory.model.graph_files.gml_and_json import parse_gml, parse_json
 from dmoa_theory.model.graph_files.graph_file import GraphFile
 from dmoa_theory.model.graph_files.graphml import parse_graphml
-from dmoa_theory.model.graph_files.records import Records, device_names, link_arrays, node_column
+from dmoa_theory.model.graph_files.records import Records, device_names, link_arrays, node_column, passed_over
 from dmoa_theory.model.graph_files.tables import parse_csv, parse_edge_list
 from dmoa_theory.model.network import Network
 from dmoa_theory.text_files import read_text
@@ -53,7 +53,7 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
     GraphFile
         From the node attributes ``name`` (GML also ``label``), ``rate`` (prompts/s), ``service_mean`` (s), ``service_scv``, and
         the edge attributes ``link_delay`` (s each way; 0 where left out) and ``weight`` (selection weight). An undirected edge
-        gives both its ways the same delay and weight. Other attributes are ignored.
+        gives both its ways the same delay and weight. Other attributes are passed over, and named in ``passed_over``.
 
     Raises
     ------
@@ -102,4 +102,5 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
         service_mean=node_column(records, names, "service_mean", file),
         service_scv=node_column(records, names, "service_scv", file),
         selection_weight=weight,
+        passed_over=passed_over(records),
     )

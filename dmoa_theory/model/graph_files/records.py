@@ -24,6 +24,7 @@ __all__ = [
     "link_arrays",
     "node_column",
     "number_or_text",
+    "passed_over",
     "shown",
 ]
 
@@ -76,6 +77,18 @@ class Records:
     default: bool | None = None
     nodes: dict[NodeId, Attributes] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
+
+
+# What stands on a node or an edge and is read, or is the notation's own.
+_OF_NODES = {"id", "label", "name", "rate", "service_mean", "service_scv"}
+_OF_EDGES = {"id", "label", "key", "source", "target", "link_delay", "weight", "link_rate"}
+
+
+def passed_over(records: Records) -> tuple[str, ...]:
+    """Name the attributes that nobody reads, in alphabetical order."""
+    of_nodes = {str(key) for attributes in records.nodes.values() for key in attributes} - _OF_NODES
+    of_edges = {str(key) for edge in records.edges for key in edge.attributes} - _OF_EDGES
+    return tuple(sorted(of_nodes | of_edges))
 
 
 def number_or_text(text: str) -> float | str:

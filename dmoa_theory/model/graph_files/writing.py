@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import Any
 
 import numpy as np
 
@@ -147,9 +147,9 @@ def write_graph(
     for name in network.names:
         if not name or name != name.strip() or not name.isprintable():
             raise TopologyError("names", repr(name), "printable text on one line, without blanks around it", file=file)
-    given = {"rate": rate, "service_mean": service_mean, "service_scv": service_scv, "selection_weight": selection_weight}
-    columns = {name: cast("FloatArray | None", value) for name, value in given.items()}  # GraphFile spreads single numbers
-    graph = GraphFile(network=network, **columns)
+    columns: dict[str, Any] = {"rate": rate, "service_mean": service_mean, "service_scv": service_scv}
+    columns["selection_weight"] = selection_weight
+    graph = GraphFile(network=network, **columns)  # which spreads single numbers
     text = WRITERS[path.suffix.lower()](graph)
     try:
         write_whole(path, text)

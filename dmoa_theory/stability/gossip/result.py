@@ -257,7 +257,7 @@ class Capacity(Result):
         }
 
     def table(self) -> Table:
-        """Utilisation with uniform and with best gossip under the present load; the busiest devices of a large network."""
+        """Utilisation under the present load, and who is full at capacity; the busiest devices of a large network."""
         order = np.arange(self.given.n_devices)
         if order.size > _SHOWN:
             order = np.argsort(-np.maximum(self.utilisation_best, self.utilisation_uniform), kind="stable")[:_SHOWN]
@@ -278,8 +278,9 @@ class Capacity(Result):
         uniform = "none" if math.isnan(self.scale_uniform) else show_number(self.scale_uniform)
         best = show_number(self.scale_best) if self.feasible else "none"
         scale = "capacity" if self.program.growth is None else "capacity, in the scale of those who grow:"
-        caption = f"{scale} {best} (uniform {uniform}) with {self.given.moa.label}{left_out}"
-        return Table(caption, ("device", f"prompts per {unit}", "utilisation, uniform", "utilisation, best gossip", ""), rows)
+        caption = f"{scale} {best} (uniform {uniform}) with {self.given.moa.label}; utilisation now{left_out}"
+        heads = ("device", f"prompts per {unit}", "now, uniform gossip", "now, best gossip", "at capacity")
+        return Table(caption, heads, rows)
 
     def records(self) -> list[dict[str, Any]]:
         """One row a device."""

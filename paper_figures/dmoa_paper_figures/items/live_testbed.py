@@ -6,13 +6,14 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from matplotlib.lines import Line2D
 
 from dmoa_paper_figures.experiment.live_record import LiveRecord, at_work, read_live
 from dmoa_paper_figures.outcome import Check, Outcome, Picture
 from dmoa_paper_figures.settings import Settings
 from dmoa_theory.live.expected import Expected, expected
 from dmoa_theory.live.measured_run import MeasuredRun, evaluate
-from dmoa_theory.plots.scales import grid_lines
+from dmoa_theory.plots.scales import grid_lines, legend_below
 from dmoa_theory.plots.style import BLUE, GREY, INK, ORANGE, PALE, VERMILION, house_style, new_figure
 from dmoa_theory.plots.text import heading
 from dmoa_theory.results import Table
@@ -30,6 +31,7 @@ RUNS = ("padded", "real")
 _CROWDS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 _FIGURES = ("mean", "p50", "p95")
 _LEVELS = (0.5, 0.95)
+_MARKS = (("o", "mean"), ("s", "p95"))
 
 
 class _Source(NamedTuple):
@@ -116,7 +118,7 @@ def _sources(name: str, settings: Settings) -> list[_Source]:
 
 def _draw(settings: Settings) -> Figure:
     with house_style():
-        figure = new_figure(9.6, 3.8)
+        figure = new_figure(9.6, 4.2)
         panels = figure.subplots(1, 3)
         for axes, name, title in zip(panels, RUNS, ("Padded to the profile", "In their own time"), strict=False):
             _draw_latency(axes, _sources(name, settings), label=name == RUNS[0])
@@ -127,7 +129,7 @@ def _draw(settings: Settings) -> Figure:
 
 def _draw_latency(axes: Axes, sources: list[_Source], *, label: bool) -> None:
     for row, source in enumerate(sources):
-        for name, marker, shift in (("mean", "o", -0.16), ("p95", "s", 0.16)):
+        for (marker, name), shift in zip(_MARKS, (-0.16, 0.16), strict=True):
             y = row + shift
             axes.plot([source.lower[name], source.upper[name]], [y, y], color=source.colour, linewidth=1.2)
             axes.plot(source.values[name], y, marker, color=source.colour, markersize=5.5)
@@ -137,9 +139,8 @@ def _draw_latency(axes: Axes, sources: list[_Source], *, label: bool) -> None:
     axes.set_xlim(left=0)
     axes.set_xlabel("latency (s)")
     if not label:
-        for marker, name in (("o", "mean"), ("s", "p95")):
-            axes.plot([], [], marker, color=INK, markersize=5, label=name)
-        axes.legend(loc="upper right")
+        keys = [Line2D([], [], marker=m, color=INK, linestyle="none", markersize=5, label=name) for m, name in _MARKS]
+        legend_below(axes, keys)
     grid_lines(axes.xaxis)
 
 
@@ -153,14 +154,15 @@ def _draw_services(axes: Axes, live: LiveRecord) -> None:
     axes.plot(
         busy, np.maximum(1, busy / cores), color=VERMILION, linewidth=1.2, linestyle=(0, (4, 3)), label="cores shared fairly"
     )
-    axes.axhspan(0.9, 1.1, color=PALE, zorder=0)
+    error = live.profile.fit.stated_error
+    axes.axhspan(1 - error, 1 + error, color=PALE, zorder=0)
     axes.set_xlim(0.9, devices + 0.1)
     axes.set_ylim(0, 1.25 * max(float(np.quantile(ratio, 0.998)), devices / cores))
     axes.set_xlabel("devices at work meanwhile")
     axes.set_ylabel("service time / that of the profile")
-    axes.legend(loc="upper left")
+    legend_below(axes, axes.get_lines())
     grid_lines(axes.yaxis)
-    heading(axes, f"Four engines, {cores} cores", "grey: the profile ± 10 %")
+    heading(axes, f"Four engines, {cores} cores", f"grey: the profile, its fit {live.profile.fit.good_to}")
 
 
 def _made(name: str) -> str:
