@@ -21,8 +21,8 @@ _SOURCES = {
         "with_delays", "without_delays",
     ),
     "dmoa_theory.delay.closure": (
-        "choice_polynomials", "compiled", "convolution_kernel", "drop_kernel", "law_tables", "pair_kernels", "shared_kernel",
-        "stage_kernel",
+        "choice_polynomials", "compiled", "convolution_kernel", "drop_kernel", "law_tables", "pair_kernels",
+        "path_kernel", "shared_kernel", "stage_kernel",
     ),
 }  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 The bundled table ``data/latency_validation.csv`` holds one line for each of several hundred random systems that nothing was
 fitted to: what kind of system it was, and by how much the estimate missed an exact simulation of it.
-``tests/benchmarks/latency_errors.py`` makes it; its header says how the systems were drawn. A new system is held against the
-systems of its kind that are most like it.
+``tests/benchmarks/latency_errors.py`` makes it; its header says how the systems were drawn. ``data/latency_quorums.csv`` has
+more systems with a quorum (``tests/benchmarks/latency_quorums.py``). A new system is held against the systems of its kind that
+are most like it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = [
     "ErrorBand",
     "ExpectedError",
     "Likeness",
+    "error_rows",
     "expected_error",
     "likeness",
     "place_of",
@@ -55,7 +57,7 @@ _WITHIN = 38
 #: an aggregation's mean service to a layer's.
 _STEP = np.array([0.2, 0.4, 0.35, 1.0, 0.7])
 #: Where more than this share of the neighbours is asked queues move as one, and errors are larger: so many steps away from the
-#: others. Without them only 90 to 93 in 100 of such systems keep to the band of the others, with them 94 to 95.
+#: others. Without them only 90 to 93 in 100 of such systems keep to the band of the others, with them 93 to 95.
 _NEARLY_ALL, _APART = 0.9, 2.0
 #: Further than this from its nearest system of the study, a system is called unlike all of them.
 _UNLIKE = 1.5
@@ -256,8 +258,18 @@ def validation_rows() -> list[dict[str, str]]:
 
 
 @cache
+def error_rows() -> list[dict[str, str]]:
+    """Kind, likeness and errors of every system: the bundled table's, and those of a second one, all with a quorum.
+
+    It has light loads and nearly constant service, of which the first has few.
+    """
+    text = resources.files("dmoa_theory").joinpath("data/latency_quorums.csv").read_text(encoding="utf-8")
+    return validation_rows() + list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
+@cache
 def _study(kind: str) -> _Study:
-    rows = [row for row in validation_rows() if row["kind"] == kind]
+    rows = [row for row in error_rows() if row["kind"] == kind]
     like = [Likeness(kind, int(row["devices"]), *(float(row[name]) for name in STUDIED[2:])) for row in rows]
     columns = list(zip(*like, strict=True))
     errors = {name: np.array([float(row[name]) for row in rows]) for name in QUANTITIES}

@@ -46,6 +46,9 @@ def latency(system: System, *, progress: Callable[[float], None] | None = None) 
     (a Jackson network); all percentiles of M/M/1. ``expected_error`` says how far estimates were from exact simulations at like
     load and variability: means about 1 %, rarely beyond 5 %; the 95th percentile about 2 %.
 
+    Where any layer ends before all its jobs are done (a quorum), durations are averages over fixed points, 16,384 queries of a
+    user at most: 0.3 % (mean) to 1.3 % (99th percentile) of luck, the same in every run.
+
     Runs of a process begin by loading compiled kernels; the first of all compiles them, once.
 
     References

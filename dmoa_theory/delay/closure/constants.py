@@ -18,7 +18,6 @@ __all__ = [
     "CORRELATION_LOAD",
     "CORRELATION_POWER_HOME",
     "CORRELATION_POWER_LAYERS",
-    "CORRELATION_QUORUM",
     "CORRELATION_SCALE",
     "CORRELATION_THIRD",
     "DROP_DELAY",
@@ -71,10 +70,8 @@ CORRELATION_POWER_LAYERS = 2.244
 CORRELATION_POWER_HOME = 0.984
 CORRELATION_CROSS = 1.067
 CORRELATION_THIRD = 1.1
-# Overlaps are multiplied by exp(-DELAY D (1 - rho) / (W + S)) and, with a quorum, by (r / (k + 1))^QUORUM; from the random
-# systems with delays and with a quorum that DROP_DELAY and DROP_QUORUM were fitted on.
+# Overlaps are multiplied by exp(-DELAY D (1 - rho) / (W + S)); from the random systems that DROP_DELAY was fitted on.
 CORRELATION_DELAY = 0.3
-CORRELATION_QUORUM = 1.25
 
 # -- percentiles --------------------------------------------------------------------------------------------------------
 # Weight of the mixture law up to the median, and the SCV (times the share of the third moment that a gamma law lacks) from

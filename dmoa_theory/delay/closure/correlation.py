@@ -17,7 +17,6 @@ from dmoa_theory.delay.closure.constants import (
     CORRELATION_LOAD,
     CORRELATION_POWER_HOME,
     CORRELATION_POWER_LAYERS,
-    CORRELATION_QUORUM,
     CORRELATION_SCALE,
     CORRELATION_THIRD,
 )
@@ -57,13 +56,12 @@ def overlaps(sets: StageSets, solved: Workloads, load: FloatArray) -> Overlap:
     mean = sets.mean[own, Stage.FIRST]
     place = device[own]
     fading = np.exp(-CORRELATION_DELAY * away * (1 - load[place]) / (solved.workload[place] + mean))
-    return faded(np.minimum(1.0, both / total), np.minimum(1.0, home / total), fading, sets.quorum / (k + 1))
+    return faded(np.minimum(1.0, both / total), np.minimum(1.0, home / total), fading)
 
 
-def faded(both: FloatArray, home: FloatArray, fading: FloatArray, share: FloatArray) -> Overlap:
-    """Overlaps from shared variances, the decay over ways there and back, and the share of answers waited for."""
-    scale = fading * share**CORRELATION_QUORUM
-    return Overlap(both**CORRELATION_POWER_LAYERS * scale, home**CORRELATION_POWER_HOME * scale)
+def faded(both: FloatArray, home: FloatArray, fading: FloatArray) -> Overlap:
+    """Overlaps from shared variances, and the decay over ways there and back."""
+    return Overlap(both**CORRELATION_POWER_LAYERS * fading, home**CORRELATION_POWER_HOME * fading)
 
 
 class QuerySum(NamedTuple):

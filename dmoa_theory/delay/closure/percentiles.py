@@ -17,7 +17,7 @@ import numpy as np
 
 from dmoa_theory.delay.closure.constants import LEAST_SKEWNESS, MIXTURE_APART, MIXTURE_HEAVY, MIXTURE_HEAVY_TAIL, MIXTURE_MEDIAN
 from dmoa_theory.delay.closure.wait_laws import Cumulants
-from dmoa_theory.model.checks import BoolArray, FloatArray
+from dmoa_theory.model.checks import FloatArray
 
 __all__ = ["GRID", "MixtureWeights", "PearsonThree", "corrections", "mixture_quantile", "mixture_weights", "quantile_of_many"]
 
@@ -68,6 +68,10 @@ class PearsonThree(NamedTuple):
 
     def percentiles(self) -> FloatArray:
         """Quantiles at :data:`GRID`; shape (m, levels), s."""
+        return np.asarray(np.maximum(self.mean[:, None] + self.deviation[:, None] * self.standard(), 0.0))
+
+    def standard(self) -> FloatArray:
+        """Quantiles at :data:`GRID`, less the mean, in deviations; shape (m, levels)."""
         distinct, which = np.unique(self.shape, return_inverse=True)
         if distinct.size <= _MANY:
             standard = np.column_stack([_standard(distinct, level) for level in GRID.tolist()])[which.ravel()]
@@ -75,7 +79,7 @@ class PearsonThree(NamedTuple):
             skewness = 2 / np.sqrt(self.shape)
             rows = np.geomspace(skewness.min(), skewness.max() * (1 + 1e-12), _TABLE)
             standard = np.column_stack([np.interp(skewness, rows, _standard(4 / rows**2, level)) for level in GRID.tolist()])
-        return np.asarray(np.maximum(self.mean[:, None] + self.deviation[:, None] * standard, 0.0))
+        return np.asarray(standard)
 
 
 def _standard(shape: FloatArray, level: float) -> FloatArray:
@@ -91,17 +95,15 @@ class MixtureWeights(NamedTuple):
     apart: FloatArray
 
 
-def mixture_weights(scv: FloatArray, third: FloatArray, waits_for_all: BoolArray) -> MixtureWeights:
+def mixture_weights(scv: FloatArray, third: FloatArray) -> MixtureWeights:
     """How much of a percentile is that of the mixture law.
 
     Parameters
     ----------
     scv, third : ndarray, shape (rows,)
         SCV of service, and its third central moment over mean^3; those of a gamma law are c2 and 2 c2^2.
-    waits_for_all : ndarray, shape (rows,)
-        Where layers end early, medians are better without the mixture.
     """
-    common = np.where(waits_for_all[:, None], np.interp(GRID, [0.5, 0.9], [MIXTURE_MEDIAN, 0.0]), 0.0)
+    common = np.interp(GRID, [0.5, 0.9], [MIXTURE_MEDIAN, 0.0])
     beyond = scv * np.clip(1 - np.divide(2 * scv**2, third, out=np.ones_like(third), where=third > 0), 0.0, 1.0)
     full = np.interp(GRID, [0.95, 0.99], [MIXTURE_HEAVY, MIXTURE_HEAVY_TAIL])
     heavy = np.minimum(1.0, beyond[:, None] / full)

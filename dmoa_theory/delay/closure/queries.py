@@ -10,6 +10,7 @@ import numpy as np
 from dmoa_theory.delay.closure.convolution import StageCurve, comonotone_quantiles, sum_quantiles
 from dmoa_theory.delay.closure.correlation import QuerySum, overlaps, sum_of_stages
 from dmoa_theory.delay.closure.coupled_workloads import Workloads, coupled_workloads, returns
+from dmoa_theory.delay.closure.followed_queries import Others, followed_queries, others_jobs
 from dmoa_theory.delay.closure.pairs import meeting_pairs
 from dmoa_theory.delay.closure.percentiles import GRID, PearsonThree, corrections, mixture_weights
 from dmoa_theory.delay.closure.queue_shapes import job_mix, queue_shapes
@@ -17,6 +18,7 @@ from dmoa_theory.delay.closure.resolution import Resolution, resolution
 from dmoa_theory.delay.closure.stage_laws import (
     StageWaits,
     association,
+    mean_drop,
     service_cumulants,
     single_job_curve,
     stage_cumulants,
@@ -114,10 +116,12 @@ def query_laws(
     mix = job_mix(system, used, mine.load, book)
     shapes = queue_shapes(mix, mine, poisson_scv(mine), book.tables(), detail.points)
     solved = coupled_workloads(sets, pairs, mine, book, shapes, detail=detail, progress=progress)
-    if sets.user.size:
+    first = first_waits(solved.workload, solved.poisson, solved.wait_scv, mine.load, shapes)
+    if sets.has_quorum:
+        _fill_followed(laws, sets, solved, first, others_jobs(mix, mine, first.mean / solved.poisson), book, detail)
+    elif sets.user.size:
         _fill_layered(laws, sets, solved, mine, book, detail)
     _fill_waits(laws, sets, solved, mine, used)
-    first = first_waits(solved.workload, solved.poisson, solved.wait_scv, mine.load, shapes)
     for group in groups:
         if group.M == 0:
             _fill_bare(laws, group, system.service.for_k(group.k), first, place, used, book)
@@ -136,18 +140,34 @@ def _numbered(sets: StageSets, place: IntArray) -> StageSets:
 def _fill_layered(
     laws: QueryLaws, sets: StageSets, solved: Workloads, work: WorkMoments, book: UnitLawBook, detail: Resolution
 ) -> None:
-    """Users whose queries have layers."""
-    waits = stage_waits(sets, solved, work.load)
+    """Users whose queries have layers, all of which wait for all their jobs."""
+    waits = stage_waits(solved, work.load)
     together = association(sets, solved, work.load)
     overlap = overlaps(sets, solved, work.load)
     served = always_asked(sets) if isinstance(solved.pairs, SymmetricPairs) else sets
     few = sets.user.size <= _SAMPLE
     stages, curves = stage_cumulants(served, waits, together, book, detail, with_curves=few)
     sums = sum_of_stages(sets.layers, stages, overlap)
-    _fill(laws, sets, sums.total, stages)
+    _fill(laws, sets, sums.total, np.column_stack([stage.mean for stage in stages]))
     laws.correction[sets.user] = (
         _correction(sets, sums, curves) if few else _sampled_correction(sets, sums, waits, together, book, detail)
     )
+
+
+def _fill_followed(
+    laws: QueryLaws,
+    sets: StageSets,
+    solved: Workloads,
+    first: WaitLaws,
+    others: Others,
+    book: UnitLawBook,
+    detail: Resolution,
+) -> None:
+    """Users whose queries have layers, in a system where some layers end early."""
+    met_first = always_asked(sets) if isinstance(solved.pairs, SymmetricPairs) else sets
+    found = followed_queries(sets, met_first, mean_drop(sets, solved), first, others, book, detail)
+    _fill(laws, sets, found.total, found.stages)
+    laws.correction[sets.user] = found.standard - PearsonThree.matching(found.total).standard()
 
 
 def _sampled_correction(
@@ -172,7 +192,7 @@ def _correction(sets: StageSets, sums: QuerySum, curves: list[StageCurve]) -> Fl
     independent = sum_quantiles(curves, repeats, sums.apart.mean, np.sqrt(sums.apart.variance), GRID)
     together = comonotone_quantiles(curves, repeats, GRID)
     mean, variance, third = service_cumulants(sets, Stage.FIRST)
-    weights = mixture_weights(variance / mean**2, third / mean**3, sets.quorum > sets.asked)
+    weights = mixture_weights(variance / mean**2, third / mean**3)
     return corrections(PearsonThree.matching(sums.total), sums.apart, independent, together, sums.correlation, weights)
 
 
@@ -200,12 +220,13 @@ def _forget(laws: QueryLaws, groups: list[UserGroup], lost: BoolArray) -> None:
             laws.stage_mean[users, Stage.LATER] = np.inf
 
 
-def _fill(laws: QueryLaws, sets: StageSets, total: Cumulants, stages: tuple[Cumulants, ...]) -> None:
+def _fill(laws: QueryLaws, sets: StageSets, total: Cumulants, stages: FloatArray) -> None:
+    """Cumulants of whole queries, and mean durations of stages; both by row."""
     for part, values in zip(laws.cumulants, total, strict=True):
         part[sets.user] = values
-    for stage, cumulants in zip(Stage, stages, strict=True):
+    for stage in Stage:
         has = (sets.layers > 1) | (stage is not Stage.LATER)
-        laws.stage_mean[sets.user[has], stage] = cumulants.mean[has]
+        laws.stage_mean[sets.user[has], stage] = stages[has, stage]
 
 
 def _fill_waits(laws: QueryLaws, sets: StageSets, solved: Workloads, work: WorkMoments, used: IntArray) -> None:

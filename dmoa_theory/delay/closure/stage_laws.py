@@ -25,7 +25,16 @@ from dmoa_theory.delay.closure.wait_laws import Cumulants, WaitLaws, first_waits
 from dmoa_theory.model.checks import FloatArray, IntArray
 from dmoa_theory.model.service import Stage
 
-__all__ = ["StageWaits", "association", "service_cumulants", "single_job_curve", "stage_cumulants", "stage_waits"]
+__all__ = [
+    "StageWaits",
+    "association",
+    "mean_drop",
+    "service_cumulants",
+    "single_job_curve",
+    "stage_cumulants",
+    "stage_service",
+    "stage_waits",
+]
 
 # No returning job finds less than this share of the mean workload.
 _LEAST_FOUND = 0.05
@@ -42,42 +51,11 @@ class StageWaits(NamedTuple):
     home: WaitLaws
 
 
-def stage_waits(sets: StageSets, solved: Workloads, load: FloatArray) -> StageWaits:
+def stage_waits(solved: Workloads, load: FloatArray) -> StageWaits:
     """Approximation: the waits of every kind of stage, from the mean workloads and what returning jobs find beyond them."""
     first = first_waits(solved.workload, solved.poisson, solved.wait_scv, load, solved.shapes)
-    weights = []
-    for by_row in (solved.returns.layers, solved.returns.home):
-        weight = np.ones(load.size)
-        weight[sets.device[sets.own]] = by_row
-        weights.append(weight)
-    laws = []
-    for weight in weights:
-        law = returning_waits(first, np.maximum(first.mean + weight * solved.excess, _LEAST_FOUND * first.mean))
-        laws.append(_behind_own_jobs(sets, solved, first, law, weight) if sets.has_quorum else law)
-    return StageWaits(first, laws[0], laws[1])
-
-
-def _behind_own_jobs(sets: StageSets, solved: Workloads, first: WaitLaws, law: WaitLaws, weight: FloatArray) -> WaitLaws:
-    """With a quorum, what a returning job finds beyond the mean workload is the own user's jobs that outlasted their layers.
-
-    They are there with chance phi, so the chance to wait is ``rho + (1 - rho) phi``, and the excess x has second moment
-    ``x^2 (1 + c / a) / phi`` with ``c = 1/3 + 2/3 min(c2, 1.5)``; the gamma part has the mean and the variance that follow.
-    """
-    own, early = sets.device[sets.own], sets.quorum <= sets.asked
-    phi, spread = np.zeros(weight.size), np.zeros(weight.size)
-    phi[own] = np.where(early, solved.returns.unfinished, 0.0)
-    spread[own] = 1 / 3 + 2 / 3 * np.minimum(sets.layer_scv()[sets.own], 1.5)
-    extra = law.mean - first.mean
-    behind = (phi > 0) & (extra > 0)
-    phi = np.clip(phi, 1e-3, 1.0)
-    busy = first.busy + (1 - first.busy) * phi
-    second = (
-        first.mean**2 * ((1 + first.scv) / first.busy - 1)
-        + extra**2 * np.maximum((1 + spread / weight) / phi - 1, 0.1)
-        + law.mean**2
-    )
-    scv = np.clip(busy * second / law.mean**2 - 1, 0.03, 20.0)
-    return WaitLaws(law.mean, np.where(behind, busy, law.busy), np.where(behind, scv, law.scv), law.shapes)
+    back = returning_waits(first, np.maximum(first.mean + solved.excess, _LEAST_FOUND * first.mean))
+    return StageWaits(first, back, back)
 
 
 def association(sets: StageSets, solved: Workloads, load: FloatArray) -> FloatArray:
@@ -88,15 +66,19 @@ def association(sets: StageSets, solved: Workloads, load: FloatArray) -> FloatAr
     fork-join mean, ``(12 - rho) / 8`` times the sojourn; this form, fitted to networks with layers, gives 0.21 to 0.31 instead
     of 1/4 there, by the load.
     """
+    scv = sets.sums(sets.inclusion * sets.layer_scv()) / (1 + sets.asked)
+    return associated(mean_drop(sets, solved), scv, load[sets.device[sets.own]])
+
+
+def mean_drop(sets: StageSets, solved: Workloads) -> FloatArray:
+    """Mean relative drop over the pairs of devices that a layer uses; by row."""
     k = sets.asked
     neighbours = np.where(sets.remote, sets.inclusion, 0.0)
     with_own = sets.sums(neighbours * solved.pairs.with_own(solved.drop))
     between = solved.pairs.quadratic(solved.drop, neighbours)
     weight = solved.pairs.quadratic(np.ones_like(solved.drop), neighbours)
     among = np.divide(between, weight, out=np.zeros(k.size), where=weight > 0)
-    g = (with_own + k * (k - 1) / 2 * among) / np.maximum(k * (k + 1) / 2, 1)
-    scv = sets.sums(sets.inclusion * sets.layer_scv()) / (1 + k)
-    return associated(g, scv, load[sets.device[sets.own]])
+    return np.asarray((with_own + k * (k - 1) / 2 * among) / np.maximum(k * (k + 1) / 2, 1))
 
 
 def associated(drop: FloatArray, scv: FloatArray, load: FloatArray) -> FloatArray:
