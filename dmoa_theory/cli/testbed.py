@@ -79,7 +79,9 @@ def testbed(
     patience: Annotated[
         float | None, SECONDS, Parameter(help="Seconds to wait for a next answer after the last prompt; default 60.")
     ] = None,
-    live: Annotated[bool, Parameter(negative="", help="Show queues and latency on the terminal while it runs.")] = False,
+    live: Annotated[
+        bool, Parameter(negative="", help="Show queues and latency while it runs, and the address of a page.")
+    ] = False,
     again: Annotated[
         Path | None, Parameter(name="--from", help="Run nothing: evaluate the run in this folder, which --out wrote, again.")
     ] = None,
@@ -371,8 +373,8 @@ def _run(system: System, plan: RunPlan, *, answers: bool, live: bool) -> Testbed
     if live:
         from dmoa_theory.cli.testbed_live import live_table
 
-        with live_table(system, plan.prompts) as watch:
-            return run_testbed(system, plan, answers=answers, watch=watch)
+        with live_table(system, plan.prompts) as (watch, note):
+            return run_testbed(system, plan, answers=answers, watch=watch, opened=note)
     with _bar(plan.prompts) as watch_bar:
         return run_testbed(system, plan, answers=answers, watch=watch_bar)
 

@@ -27,8 +27,10 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 @contextmanager
-def live_table(system: System, prompts: int) -> Iterator[Callable[[Snapshot], None]]:
+def live_table(system: System, prompts: int) -> Iterator[tuple[Callable[[Snapshot], None], Callable[[str], None]]]:
     """A table on standard error that follows the network until the end of the ``with`` block, and is gone then.
+
+    What it gives takes snapshots, and the address of a page that is then named above the table, once.
 
     Parameters
     ----------
@@ -46,7 +48,11 @@ def live_table(system: System, prompts: int) -> Iterator[Callable[[Snapshot], No
             seen.append(snapshot)
             live.update(snapshot_table(system, prompts, list(seen), width=live.console.width), refresh=True)
 
-        yield watch
+        def note(address: str) -> None:
+            said = f"The page of {system.network.name(0)}, for this run only: {address}"
+            live.console.print(said, markup=False, highlight=False, soft_wrap=True)
+
+        yield watch, note
 
 
 def snapshot_table(system: System, prompts: int, seen: list[Snapshot], *, width: int = 120) -> Table:

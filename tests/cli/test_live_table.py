@@ -71,6 +71,9 @@ def test_of_many_devices_those_with_the_longest_queues_are_shown() -> None:
 
 def test_it_draws_on_standard_error_and_is_gone_in_the_end(capsys: object) -> None:
     system = System.from_arrays([[0]], 1.0, 1.0, M=0, k=0)
-    with live_table(system, 10) as watch:
+    with live_table(system, 10) as (watch, note):
+        note("http://127.0.0.1:8400/#token=" + 16 * "[1a]")
         watch(_snapshot(1))
-    assert capsys.readouterr().out == ""  # type: ignore[attr-defined]
+    seen = capsys.readouterr()  # type: ignore[attr-defined]
+    assert seen.out == ""
+    assert "http://127.0.0.1:8400/#token=" + 16 * "[1a]" + "\n" in seen.err  # whole, on one line

@@ -269,7 +269,7 @@ def test_secrets_and_prompts_are_in_no_log_and_no_event(live):
 
 def test_without_a_token_only_this_machines_own_programs_are_served(tmp_path):
     """A page that a browser was lured to names another host, or cannot send JSON without being asked first."""
-    with network(tmp_path, 1, moa={"M": 0, "k": 0}, client_token=None, peer_key=None) as nodes:
+    with network(tmp_path, 1, moa={"M": 0, "k": 0}, client_token=None, peer_key=None, seeds=[]) as nodes:
 
         async def ask() -> None:
             port, body = port_of(nodes), b'{"prompt": "p"}'
@@ -293,6 +293,7 @@ def test_without_a_token_only_this_machines_own_programs_are_served(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
+        ({"seeds": ["http://127.0.0.1:8400"], "peer_key": None}, "peer_key is needed with seeds"),
         ({"host": "0.0.0.0", "peer_key": None}, "peer_key is needed where others can reach the node"),
         ({"host": "0.0.0.0", "client_token": None}, "client_token is needed where others can reach the node"),
         ({"host": "0.0.0.0"}, "advertise is needed with a host that stands for all addresses"),

@@ -95,6 +95,22 @@ def test_the_page_lets_nobody_in_without_the_token(tmp_path: Path) -> None:
     _in_browser(tmp_path, visit)
 
 
+def test_an_address_with_the_token_lets_in_and_does_not_keep_it(tmp_path: Path) -> None:
+    """What ``dmoa testbed --live`` prints: no door, and no token in the address or the page; a reload stays inside."""
+
+    async def visit(page: Any, network: LocalNetwork) -> None:
+        await page.goto("about:blank")
+        await page.goto(network.page())
+        await page.wait_for_selector("#inside:not([hidden])")
+        assert await page.is_hidden("#door")
+        assert network.token not in page.url
+        assert network.token not in await page.content()
+        await page.reload()
+        await page.wait_for_selector("#inside:not([hidden])")
+
+    _in_browser(tmp_path, visit)
+
+
 def test_a_node_that_is_gone_is_told_of(tmp_path: Path) -> None:
     """The page says that the node does not answer, and goes on trying."""
 

@@ -8,9 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from dmoa_calibration.testbed.config import read_node_config
 from dmoa_calibration.testbed.event_log import EventLog
 from dmoa_calibration.testbed.journal import Journal
 from dmoa_theory.errors import InputError
@@ -193,3 +195,16 @@ def test_events_fill_no_disk(tmp_path):
     lines = [json.loads(line) for name in reversed(files) for line in (tmp_path / name).read_text().splitlines()]
     assert [line["i"] for line in lines] == list(range(200))[-len(lines) :]
     assert all((tmp_path / name).stat().st_size < 2500 for name in files)
+
+
+def test_the_configuration_of_the_guide_is_one(tmp_path):
+    """As it stands, and with the times in place of the LLM."""
+    page = (Path(__file__).parents[2] / "docs/guides/testbed.md").read_text(encoding="utf-8")
+    written = page.split("```toml\n")[1].split("```")[0]
+    times = next(line for line in page.splitlines() if line.startswith("`service = ")).split("`")[1]
+    real, paced = tmp_path / "real.toml", tmp_path / "paced.toml"
+    real.write_text(written, encoding="utf-8")
+    without = [line for line in written.splitlines() if not line.startswith("backend")]
+    paced.write_text("\n".join([*without, times]).replace('"real"', '"paced"'), encoding="utf-8")
+    assert read_node_config(real).backend.model == "model.gguf"
+    assert read_node_config(paced).service["1"].mean == [0.5, 0.7, 0.7]

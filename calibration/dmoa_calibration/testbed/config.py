@@ -222,6 +222,8 @@ class NodeConfig(_Section):
             )
         if self.neighbours is not None and self.moa.M and sum(w > 0 for w in self.neighbours.values()) < self.moa.k:
             raise ValueError(f"neighbours must be at least k = {self.moa.k}, with weights above 0")
+        if self.seeds and self.peer_key is None:
+            raise ValueError("peer_key is needed with seeds, the same in all nodes: without a key a node has no neighbours")
         if not is_loopback(self.host):
             for field in ("peer_key", "client_token"):
                 if getattr(self, field) is None:

@@ -93,6 +93,10 @@ class LocalNetwork:
         """What clients of the nodes have to show."""
         return self._secrets[CLIENT_TOKEN]
 
+    def page(self, place: int = 0) -> str:
+        """Address of a node's page with the token in it, behind ``#``, which a browser keeps to itself."""
+        return f"{self.nodes[place].url}/#token={self.token}"
+
     async def __aenter__(self) -> LocalNetwork:
         """Start all nodes, and wait until each is ready and sees all others."""
         try:

@@ -106,7 +106,12 @@ class TestbedRun:
 
 
 def run_testbed(
-    system: System, plan: RunPlan, *, answers: bool = False, watch: Callable[[Snapshot], None] | None = None
+    system: System,
+    plan: RunPlan,
+    *,
+    answers: bool = False,
+    watch: Callable[[Snapshot], None] | None = None,
+    opened: Callable[[str], None] | None = None,
 ) -> TestbedRun:
     """Measured: run the scenario on this machine, one process a device, until every prompt is answered.
 
@@ -121,6 +126,8 @@ def run_testbed(
         Keep the texts of the answers.
     watch : callable, optional
         Told of the network twice a second.
+    opened : callable, optional
+        Told the address of the first device's page, with the token of this run in it, as soon as all nodes are there.
 
     Raises
     ------
@@ -137,7 +144,7 @@ def run_testbed(
     with interruptions() as heard:
         place = Path(tempfile.mkdtemp(prefix="dmoa-testbed-"))
         try:
-            run = asyncio.run(_run(system, plan, place, answers, watch, heard))
+            run = asyncio.run(_run(system, plan, place, answers, watch, opened, heard))
         except asyncio.CancelledError:
             if not heard.count:
                 raise
@@ -154,6 +161,7 @@ async def _run(
     place: Path,
     answers: bool,
     watch: Callable[[Snapshot], None] | None,
+    opened: Callable[[str], None] | None,
     heard: Interruptions,
 ) -> TestbedRun | None:
     """The run; None where an interruption left nothing to report."""
@@ -185,6 +193,8 @@ async def _run(
         async with LocalNetwork(configs, place) as network:
             engine = await network.nodes[0].client.status()
             heard.answer_with(stop.set, task.cancel)
+            if opened is not None:
+                opened(network.page())
             try:
                 driven = await drive(
                     network, arrivals, plan.texts or QUESTIONS, stop=stop, patience=plan.patience, texts=answers, watch=watch

@@ -6,7 +6,12 @@ const KEPT = 180;
 
 const seen = [];
 let layersAsked = 0; // M of the node
-let token = sessionStorage.getItem("dmoa-token") || "";
+const given = new URLSearchParams(location.hash.slice(1)).get("token"); // what is behind # is sent to no server
+if (given) {
+  sessionStorage.setItem("dmoa-token", given);
+  history.replaceState(null, "", location.pathname); // nor is it left in the address or the history
+}
+let token = given || sessionStorage.getItem("dmoa-token") || "";
 
 const $ = (id) => document.getElementById(id);
 
