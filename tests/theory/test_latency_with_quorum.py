@@ -13,6 +13,7 @@ from scipy import integrate, optimize
 from dmoa_theory import MoA, Network, ServiceTime, System, build_topology, latency, where_time_goes
 from dmoa_theory.delay.closure import followed_queries
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
+from dmoa_theory.stability.loads import utilisation
 
 #: Load next to nothing: no query meets another.
 ALONE = 1e-9
@@ -145,6 +146,16 @@ def test_next_to_the_same_system_has_next_to_the_same_latency(rate: float) -> No
     system = System(network=complete(4), arrival_rate=rate, service=ServiceTime.gamma(1.0, 0.5), moa=MoA(3, 3, quorum=2))
     one, two = latency(system), latency(system.with_rates(system.rates * (1 + 1e-6)))
     np.testing.assert_allclose(figures(two), figures(one), rtol=1e-3)
+
+
+def test_waits_that_hardly_a_query_meets_correct_no_mean() -> None:
+    """150 unlike users, load 0.05, 256 queries each: nobody is much faster than without load."""
+    rng = np.random.default_rng(15)
+    network = build_topology("regular", n=150, degree=4, seed=3)
+    rates, means = rng.uniform(0.3, 1.7, 150), rng.uniform(0.5, 2.0, 150)
+    system = System(network=network, arrival_rate=rates, service=ServiceTime.exponential(means), moa=MoA(2, 3, quorum=1))
+    busy, idle = (system.with_rates(rates * load / utilisation(system).max()) for load in (0.05, ALONE))
+    assert (latency(busy).user_mean > 0.85 * latency(idle).user_mean).all()
 
 
 def test_users_who_are_alike_are_followed_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ _AT_ONCE = 1 << 21
 _END = 16
 # The least variance, of the squared mean, as in the kernels.
 _LEAST_VARIANCE = 1e-14
+# Averages further than so many standard errors from what they should be correct nothing.
+_CREDIBLE = 4.0
 # Quantiles of a unit law that are kept.
 _CELLS = 1024
 
@@ -118,7 +120,7 @@ def followed_queries(
                 first.busy, tables.reach, tables.wait, *others, laws.low, laws.span, laws.cdf, quantiles, sums, total,
             )  # fmt: skip
             repeats = np.array([1, batch.M - 1, 1])
-            stages = _regressed(sums / queries / np.maximum(repeats, 1)[:, None], alone[some])
+            stages = _regressed(sums / queries / np.maximum(repeats, 1)[:, None], alone[some], queries)
             stages[:, Stage.AGGREGATE] += sets.mean[sets.own[some], Stage.AGGREGATE]
             found.stages[some] = stages
             _shapes(total, stages @ repeats, some, found)
@@ -164,11 +166,14 @@ def _stages_met_first(sets: StageSets, first: WaitLaws, book: UnitLawBook, detai
     return np.column_stack((found[Stage.FIRST].mean, found[Stage.LATER].mean, home))
 
 
-def _regressed(sums: FloatArray, expected: FloatArray) -> FloatArray:
-    """Means of x given that of y: ``sums`` holds averages of x, y, x y and y^2 in its last place, ``expected`` is E y."""
+def _regressed(sums: FloatArray, expected: FloatArray, queries: int) -> FloatArray:
+    """Means of x given that of y: ``sums`` holds averages of x, y, x y and y^2 in its last place, ``expected`` is E y.
+
+    Where the average of y is far from that by its own spread (waits that hardly any of few queries met), it teaches nothing.
+    """
     x, y, xy, yy = np.moveaxis(sums, -1, 0)
     variance = yy - y**2
-    covered = variance > 1e-12 * yy
+    covered = (variance > 1e-12 * yy) & ~((expected - y) ** 2 > _CREDIBLE**2 * variance / queries)
     slope = np.divide(xy - x * y, variance, out=np.zeros_like(x), where=covered)
     return np.asarray(np.maximum(x + slope * (np.where(np.isfinite(expected), expected, y) - y), 0.0))
 

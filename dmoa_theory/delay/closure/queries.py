@@ -109,7 +109,7 @@ def query_laws(
         used = used[:1]
     place = np.full(n, -1, dtype=np.int64)
     place[used] = np.arange(used.size)
-    sets = alike.sets if alike is not None else _numbered(stage_sets(system, [g for g in groups if g.M > 0]), place)
+    sets = alike.sets if alike is not None else _numbered(stage_sets(system, [g for g in groups if g.M > 0]), place, used)
     pairs = alike if alike is not None else meeting_pairs(sets, used.size, every=every_pair)
     mine = WorkMoments(work.jobs[used], work.load[used], work.second[used], work.third[used])
     book, detail = UnitLawBook(), resolution(used.size)
@@ -132,9 +132,22 @@ def query_laws(
     return laws
 
 
-def _numbered(sets: StageSets, place: IntArray) -> StageSets:
-    """The same stage sets, devices numbered among those that are used."""
-    return replace(sets, device=place[sets.device])
+def _numbered(sets: StageSets, place: IntArray, used: IntArray) -> StageSets:
+    """The same stage sets, devices numbered among those that are used, and service times that are theirs."""
+    if used.size == place.size:
+        return sets
+    batches = tuple(batch._replace(service=_of_devices(batch.service, used)) for batch in sets.batches)
+    return replace(sets, device=place[sets.device], batches=batches)
+
+
+def _of_devices(service: ServiceTime, some: IntArray) -> ServiceTime:
+    """The service times of some devices; those that are alike everywhere stay as they are."""
+    if len(service.mean) == 1:
+        return service
+    samples = service.samples
+    if samples is not None and len(samples) > 1:
+        samples = tuple(samples[i] for i in some.tolist())
+    return replace(service, mean=service.mean[some], scv=service.scv[some], samples=samples, mean_error=None)
 
 
 def _fill_layered(

@@ -94,7 +94,7 @@ def service_cumulants(sets: StageSets, stage: Stage) -> Cumulants:
     own = sets.own
     mean, variance = sets.mean[own, stage], sets.variance[own, stage]
     for batch in sets.batches:
-        device = sets.user[batch.rows]
+        device = sets.device[own[batch.rows]]
         raw = batch.service.third_moment()[:, stage]
         third[batch.rows] = raw[device] if raw.size > 1 else raw[0]
     return Cumulants(mean, variance, third - 3 * mean * variance - mean**3)
