@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullLocator
 
-from dmoa_theory.plots.scales import grid_lines, legend_below, pin_ticks
+from dmoa_theory.plots.scales import grid_lines, legend_below, log_ticks, pin_ticks
 from dmoa_theory.plots.style import BLUE, INK, ORANGE, PURPLE, house_style, new_figure
 from dmoa_theory.plots.text import heading
 from dmoa_theory.quantities import show_number, time_unit
@@ -93,9 +92,8 @@ def plot_latency_over_load(sweep: Sweep, *, ax: Axes | None = None, note: str = 
                 linewidth=1.2,
             )
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        log_ticks(axes.yaxis)
         axes.yaxis.set_major_formatter(lambda value, _place: show_number(value))
-        axes.yaxis.set_minor_locator(NullLocator())
         grid_lines(axes.yaxis)
         axes.set_ylabel(f"time from prompt to answer ({unit})")
         axes.set_xlabel("utilisation of the busiest device (%)")

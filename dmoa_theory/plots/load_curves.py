@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.lines import Line2D
 
-from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, pin_ticks
+from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, log_ticks, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILION, house_style, new_figure
 from dmoa_theory.plots.text import FAINT, halo, heading
-from dmoa_theory.quantities import rate_unit, show_number, show_seconds, time_unit
+from dmoa_theory.quantities import rate_unit, show_number, show_rate, show_seconds, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,8 @@ def plot_load_curves(result: LoadCurves, *, note: str = "", target: tuple[str, f
     """Draw mean and p95 of the latency against load, one curve a (M, k); simulations as points with 95 % intervals.
 
     The first curve is the scenario's own and stands out. A dotted vertical line is where a configuration's queues stop being
-    bounded; another the present load, where it is in sight. Horizontal lines are the limits of the scenario and the target.
+    bounded; another the present load, or an arrow head where that is beyond the axis. Horizontal lines are the limits of the
+    scenario and the target.
 
     Parameters
     ----------
@@ -78,7 +79,8 @@ def plot_load_curves(result: LoadCurves, *, note: str = "", target: tuple[str, f
             grid_lines(axes.yaxis)
             axes.set_xlabel(f"prompts per {unit}, all users")
             axes.set_ylabel(f"time from prompt to answer ({time})")
-            _present(axes, float(curves[0].system.rates.sum()) * per)
+            beyond = _present(axes, float(curves[0].system.rates.sum()), per)
+        lines += beyond  # the same in both panels
         legend_below(panels[0], _names(curves), down=38)
         panels[0].get_legend().get_texts()[0].set_fontweight("bold")
         legend_below(panels[1], [*_keys(points=bool(result.queries)), *lines], down=38)
@@ -107,13 +109,8 @@ def _draw(axes: Axes, curve: LoadCurve, name: str, place: int, per: float, secon
 
 
 def _time_ticks(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    low, high = axes.get_ylim()
-    subs = (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
-    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: show_number(value)))
-    axes.yaxis.set_minor_locator(NullLocator())
+    log_ticks(axes.yaxis)
+    axes.yaxis.set_major_formatter(lambda value, _place: show_number(value))
 
 
 def _allowed(axes: Axes, system: System, name: str, target: tuple[str, float] | None, seconds: float) -> list[Line2D]:
@@ -136,11 +133,11 @@ def _allowed(axes: Axes, system: System, name: str, target: tuple[str, float] | 
     return drawn
 
 
-def _present(axes: Axes, rate: float) -> None:
-    """The present load as a grey line, where the axes reach it."""
-    most = axes.get_xlim()[1]
+def _present(axes: Axes, total: float, per: float) -> list[Line2D]:
+    """The present load as a grey line, or as an arrow head where it is beyond the axis; what the legend has to say of it."""
+    rate, most = total * per, axes.get_xlim()[1]
     if rate > most:
-        return
+        return [draw_limit(axes, rate, f"now: {show_rate(total)}", color=INK)]
     left = rate > 0.93 * most  # no room for the word on the right
     axes.axvline(rate, color=FAINT, linewidth=0.9, zorder=1)
     axes.annotate(
@@ -155,6 +152,7 @@ def _present(axes: Axes, rate: float) -> None:
         path_effects=halo(),
         zorder=5,
     )
+    return []
 
 
 def _names(curves: tuple[LoadCurve, ...]) -> list[Line2D]:

@@ -9,9 +9,11 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import FancyArrowPatch, PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter
 
+from dmoa_theory.plots.bends import bends, control_points
 from dmoa_theory.plots.layout import positions
 from dmoa_theory.plots.placement import Box, OnPaper, place_labels
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
@@ -31,6 +33,10 @@ __all__ = ["plot_network"]
 #: Beyond this many devices a drawing shows nothing; the histogram of utilisation takes its place.
 MOST_NODES = 200
 _MOST_ARROWS = 3000
+#: Beyond this many devices, links that pass through marks of others are drawn straight all the same.
+_MOST_BENDING = 60
+#: Bend of an arrow, as a share of its length, so that it is told from a link that works both ways.
+_ARROW = 0.06
 #: Where the name of a device may stand, in steps of a little more than its radius: beside it, else farther off.
 _NEAR = ((1, 0), (-1, 0), (0, -1), (0, 1), (0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8))
 _ROUND = (*_NEAR, *((2.0 * right, 2.0 * up) for right, up in _NEAR), *((3.0 * right, 3.0 * up) for right, up in _NEAR))
@@ -40,7 +46,8 @@ def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
     """Draw the network with the utilisation of its devices.
 
     Colour is utilisation, area is the rate of the user's prompts (squares have none), arrows are links that work one way
-    only. More than 200 devices are drawn as a histogram of utilisation instead.
+    only. Links that would pass through a third device are bent round it, in networks of up to 60 devices. More than 200
+    devices are drawn as a histogram of utilisation instead.
 
     Parameters
     ----------
@@ -68,7 +75,7 @@ def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
         place = positions(network)
         paper, limits = _frame(axes, place)
         area = _areas(rates, paper)
-        links = _Links.of(network)
+        links = _Links.of(network, paper, np.sqrt(area / np.pi))
         _draw_links(axes, place, links, np.sqrt(area / np.pi))
         _draw_nodes(axes, place, region, area)
         # as a wish only: the equal aspect widens one of the two when the figure is laid out, and never cuts into what is said
@@ -125,36 +132,47 @@ def _areas(rates: FloatArray, paper: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class _Links:
-    """Links as pairs of ends: those that work both ways once, and those that work one way only."""
+    """Links as pairs of ends: those that work both ways once, and those that work one way only; and how each is bent."""
 
     both: IntArray
     single: IntArray
+    both_bend: FloatArray
+    single_bend: FloatArray
 
     @classmethod
-    def of(cls, network: Network) -> _Links:
+    def of(cls, network: Network, paper: FloatArray, radius: FloatArray) -> _Links:
         source, target = network.link_sources().astype(np.int64), network.indices.astype(np.int64)
         n = network.n_devices
         answered = np.isin(source * n + target, target * n + source)
         ends = np.column_stack((source, target))
-        return cls(ends[answered & (source < target)], ends[~answered])
+        both, single = ends[answered & (source < target)], ends[~answered]
+        if n > _MOST_BENDING:
+            return cls(both, single, np.zeros(len(both)), np.full(len(single), _ARROW))
+        return cls(both, single, bends(paper, radius, both), bends(paper, radius, single, _ARROW))
 
 
 def _draw_links(axes: Axes, place: FloatArray, links: _Links, radius: FloatArray) -> None:
     count = max(len(links.both) + len(links.single), 1)
     strength = float(np.clip(6 / np.sqrt(count), 0.25, 0.9))
     colour, width = "#9A9A9A", 1.0 if count < 200 else 0.6
-    axes.add_collection(LineCollection(list(place[links.both]), colors=colour, linewidths=width, alpha=strength, zorder=1))
+    straight = links.both_bend == 0
+    lines = list(place[links.both[straight]])
+    axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, alpha=strength, zorder=1))
+    bent = links.both[~straight]
+    for (u, v), middle in zip(bent.tolist(), control_points(place, bent, links.both_bend[~straight]), strict=True):
+        path = Path(np.array([place[u], middle, place[v]]), [Path.MOVETO, Path.CURVE3, Path.CURVE3])
+        axes.add_patch(PathPatch(path, facecolor="none", edgecolor=colour, linewidth=width, alpha=strength, zorder=1))
     if len(links.single) > _MOST_ARROWS:  # heads would cover everything
         axes.add_collection(
             LineCollection(list(place[links.single]), colors=colour, linewidths=width, alpha=strength, zorder=1)
         )
         return
-    for u, v in links.single.tolist():
+    for (u, v), bend in zip(links.single.tolist(), links.single_bend.tolist(), strict=True):
         arrow = FancyArrowPatch(
             tuple(place[u]),
             tuple(place[v]),
             arrowstyle="-|>",
-            connectionstyle="arc3,rad=0.06",
+            connectionstyle=f"arc3,rad={bend:g}",
             mutation_scale=7 if count < 200 else 5,
             shrinkA=radius[u],
             shrinkB=radius[v] + 0.5,
@@ -266,8 +284,11 @@ def _along(paper: FloatArray, links: _Links) -> list[Box]:
     ends = np.vstack((links.both, links.single))
     if len(ends) > 60:
         return []
+    bend = np.concatenate((links.both_bend, np.where(links.single_bend == _ARROW, 0.0, links.single_bend)))
+    middle = control_points(paper, ends, bend)
     steps = np.linspace(0.1, 0.9, 15)[:, None, None]
-    dots = (paper[ends[:, 0]] * (1 - steps) + paper[ends[:, 1]] * steps).reshape(-1, 2)
+    dots = (1 - steps) ** 2 * paper[ends[:, 0]] + 2 * steps * (1 - steps) * middle + steps**2 * paper[ends[:, 1]]
+    dots = dots.reshape(-1, 2)
     return [(x - 2, y - 2, x + 2, y + 2) for x, y in dots.tolist()]
 
 

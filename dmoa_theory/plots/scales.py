@@ -18,9 +18,10 @@ from matplotlib.transforms import ScaledTranslation
 from dmoa_theory.plots.style import PALE
 from dmoa_theory.plots.text import axes_size, text_width, width_left
 
-__all__ = ["draw_limit", "grid_lines", "headroom", "legend_below", "linear_scale", "log_scale", "pin_ticks"]
+__all__ = ["draw_limit", "grid_lines", "headroom", "legend_below", "linear_scale", "log_scale", "log_ticks", "pin_ticks"]
 
 _BEYOND = "beyond the axis"
+_LEAST_TICKS = 3
 
 
 def pin_ticks(axes: Axes) -> None:
@@ -45,10 +46,26 @@ def log_scale(axes: Axes, low: float, high: float) -> None:
     """A logarithmic horizontal axis from ``low`` to ``high``, with ticks written as plain numbers."""
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    subs: Sequence[float] = (1.0, 2.0, 5.0) if math.log10(high / low) < 3 else (1.0,)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    log_ticks(axes.xaxis, decades=3.0)
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def log_ticks(axis: Axis, *, decades: float = 2.5) -> None:
+    """Ticks of a logarithmic axis whose ends are set: at least three, for two do not tell it from a linear one.
+
+    Longer axes than so many decades have ticks at powers of ten, others at 1, 2 and 5 too.
+    """
+    low, high = sorted(axis.get_view_interval())
+    axis.set_minor_locator(NullLocator())
+    for subs in ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)):
+        powers = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = np.outer(powers, subs)
+        if len(subs) == 1 and math.log10(high / low) < decades:
+            continue
+        if np.count_nonzero((ticks >= low) & (ticks <= high)) >= _LEAST_TICKS:
+            axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+            return
+    axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=_LEAST_TICKS))
 
 
 def linear_scale(axis: Axis, bins: int = 6) -> None:

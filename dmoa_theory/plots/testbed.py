@@ -123,7 +123,6 @@ def plot_live_queues(result: MeasuredRun, *, ax: Axes | None = None) -> Axes:
     with house_style():
         axes = ax if ax is not None else new_axes(7.2, 4.6)
         pin_ticks(axes)
-        heading(axes, "Jobs at the devices", _state(result))
         observed, record = result.observed, result.record
         end = float(max(observed.end.max(initial=0.0), observed.arrival[-1]))
         seconds, unit = time_unit(end)
@@ -131,6 +130,7 @@ def plot_live_queues(result: MeasuredRun, *, ax: Axes | None = None) -> Axes:
         time = (edges[:-1] + edges[1:]) / 2
         there = np.array([observed.in_system.time_average(b, begin=a) for a, b in pairwise(edges)])
         order = np.argsort(-there.mean(axis=0), kind="stable")[:_MOST_LINES]
+        heading(axes, _whose_jobs(order.size, there.shape[1]), _state(result))
         handles: list[Artist] = []
         last = float(observed.arrival[-1])
         overloaded = not result.stable
@@ -164,7 +164,7 @@ def plot_live_queues(result: MeasuredRun, *, ax: Axes | None = None) -> Axes:
         linear_scale(axes.yaxis)
         grid_lines(axes.yaxis)
         axes.set_xlabel(f"time from the start ({unit})")
-        axes.set_ylabel("jobs at a device")
+        axes.set_ylabel(f"jobs there, average over {show_seconds(end / _SPANS)}")
         legend_below(axes, handles)
         return axes
 
@@ -231,6 +231,12 @@ def plot_live_utilisation(result: MeasuredRun, *, ax: Axes | None = None) -> Axe
             ],
         )
         return axes
+
+
+def _whose_jobs(drawn: int, devices: int) -> str:
+    if drawn == devices:
+        return "Jobs at the devices"
+    return f"Jobs at the {drawn} fullest devices, and {devices - drawn:,} other{'s' * (devices - drawn > 1)} not drawn"
 
 
 def _state(result: MeasuredRun) -> str:

@@ -8,6 +8,8 @@ import pytest
 from dmoa_theory import System
 from dmoa_theory.compare import Sweep, compare_over_load
 from dmoa_theory.plots.comparison import plot_error_over_load, plot_latency_over_load, plot_over_load
+from dmoa_theory.plots.scales import log_ticks
+from dmoa_theory.plots.style import new_axes
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +48,23 @@ def test_errors_are_those_of_the_rows(sweep: Sweep) -> None:
     drawn = next(line for line in axes.get_lines() if line.get_marker() == "o").get_ydata()
     wanted = [100 * comparison.rows[0].difference for comparison in sweep.comparisons]
     np.testing.assert_allclose(drawn, wanted)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.1, 1.4), (2.1, 8.0), (30.0, 45.0), (0.7, 60.0), (0.02, 90.0), (1.0, 1e7)])
+def test_a_logarithmic_axis_has_three_ticks(low: float, high: float) -> None:
+    """Two do not tell it from a linear one; and never so many that they run into each other."""
+    axes = new_axes(6.0, 4.0)
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    log_ticks(axes.yaxis)
+    ticks = axes.yaxis.get_majorticklocs()
+    assert 3 <= np.count_nonzero((ticks >= low) & (ticks <= high)) <= 10
+
+
+def test_two_loads_show_that_the_axis_is_logarithmic() -> None:
+    system = System.from_arrays([[0, 1], [1, 0]], 0.01, [20.0, 30.0], M=1, k=1)
+    axes = plot_latency_over_load(compare_over_load(system, [0.3, 0.4], queries=5_000))
+    low, high = axes.get_ylim()
+    ticks = axes.yaxis.get_majorticklocs()
+    assert axes.get_yscale() == "log"
+    assert np.count_nonzero((ticks >= low) & (ticks <= high)) >= 3

@@ -113,6 +113,15 @@ def test_now_stays_within_the_axes() -> None:
         assert box.y1 < axes.transData.transform((0, lowest))[1]
 
 
+def test_now_in_overload_is_an_arrow_at_the_edge() -> None:
+    """Far beyond what the queues can carry the load is named all the same, and the axes are not stretched."""
+    figure = plot_load_curves(load_curves([FOUR.with_rates(40 * FOUR.rates)], points=(), steps=4))
+    assert "now: 19.2 per minute, beyond the axis" in words(figure)
+    for axes in figure.axes:
+        assert [line.get_marker() for line in axes.get_lines()].count(">") == 1
+        assert axes.get_xlim()[1] < 19.2
+
+
 def test_nothing_is_cut_off(curves: LoadCurves) -> None:
     """Every label lies within the figure."""
     figure = plot_load_curves(curves)

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dmoa_theory import System
 from dmoa_theory.live.measured_run import MeasuredRun, evaluate
 from dmoa_theory.plots.style import save
 from dmoa_theory.plots.testbed import plot_live_latency, plot_live_queues, plot_live_utilisation
+from dmoa_theory.quantities import show_seconds
 from tests.testbed.run_simulated import desks, simulated_record
 
 
@@ -55,6 +57,17 @@ def test_queues_have_the_area_of_their_averages(result: MeasuredRun) -> None:
         line = next(line for line in axes.lines if line.get_label() == name)
         jobs = result.observed.end[result.observed.device == d] - result.observed.reached[result.observed.device == d]
         assert np.mean(line.get_ydata()) * end == pytest.approx(jobs.sum(), rel=1e-6)
+
+
+def test_devices_left_out_are_said_and_jobs_are_averages(result: MeasuredRun) -> None:
+    """Half a job is there on average only; of nine devices six are drawn."""
+    axes = plot_live_queues(result)
+    assert axes.get_title(loc="left") == "Jobs at the devices"
+    end = axes.get_xlim()[1]
+    assert axes.get_ylabel() == f"jobs there, average over {show_seconds(end / 120)}"
+    nine = System.from_arrays(np.ones((9, 9)) - np.eye(9), 1.0, 0.05, M=1, k=2)
+    axes = plot_live_queues(evaluate(simulated_record(nine, 100), nine, runs=4))
+    assert " ".join(axes.get_title(loc="left").split()) == "Jobs at the 6 fullest devices, and 3 others not drawn"
 
 
 def test_loads_are_as_long_as_measured(result: MeasuredRun) -> None:
