@@ -124,7 +124,10 @@ def calibrate(
 def _left_as_it_is(profile: Path, stopped: str | None) -> str:
     """What to say where --resume found nothing to do."""
     why = f" ({stopped})" if stopped else ""
-    return f"{profile} is finished{why}, and stays as it is. More --repeats or more --budget add to it, --force measures anew."
+    # a run that its own precision ended is ended by it again, and a budget counts for those alone that were cut short
+    how = {"budget": "More --budget adds to it; ", "all": "More --repeats may add to it; "}
+    more = next((said for start, said in how.items() if (stopped or "").startswith(f"{start} ")), "")
+    return f"{profile} is finished{why}, and stays as it is. {more}--force measures anew."
 
 
 @contextmanager

@@ -148,7 +148,9 @@ def _carried(result: Capacity) -> str:
     uniform = _times(result, result.scale_uniform)
     if result.program.growth is None:
         best = show_number(result.scale_best)
-        return f"All rates may grow up to {best} times with the best gossip, {uniform} with uniform gossip{_gain(result.gain)}."
+        short = result.scale_best < 1
+        may, but = ("All rates may only be", " what they are") if short else ("All rates may grow up to", "")
+        return f"{may} {best} times{but} with the best gossip, {uniform} with uniform gossip{_gain(result.gain)}."
     grow = [result.given.network.name(u) for u in np.flatnonzero(result.direction > 0).tolist()]
     who = f"{grow[0]} alone" if len(grow) == 1 else " and ".join(grow) if len(grow) == 2 else _some(grow)
     best = _times(result, result.scale_best)

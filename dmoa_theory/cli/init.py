@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,8 +94,19 @@ def _of_file(file: Path, path: Path) -> Found:
         except InputError:  # the file itself says what its links are
             return found
         other = Found(network=both.network, graph=both, keys=named, both_ways=True)
-        return found if isinstance(other.neighbours(), list) else other
-    return found
+        if not isinstance(other.neighbours(), list):
+            return other
+    return replace(found, open_direction=_may_be_both(file, found))
+
+
+def _may_be_both(file: Path, found: Found) -> bool:
+    """Whether the file leaves open which way its links work, and both ways would be another network."""
+    from dmoa_theory.model.graph_files import read_graph
+
+    try:
+        return read_graph(file, directed=False).network.n_links != found.network.n_links
+    except InputError:
+        return False
 
 
 def _seen_from(folder: Path, file: Path) -> str:
@@ -163,16 +175,18 @@ def _round_rate(per_hour: float) -> str:
 
 def _sentence(found: Found, region: StabilityRegion) -> str:
     """What was found, and how it stands."""
-    from dmoa_theory.cli.scenario_template import passed_over_words, words
+    from dmoa_theory.cli.scenario_template import example_words, passed_over_words, unasked_words, words
     from dmoa_theory.quantities import show_share
 
     count = found.network.n_devices
-    given, left = ", ".join(words(found)), passed_over_words(found)
-    beside = (f"; {given} from the file" if given else "") + (f"; {left}" if left else "")
+    given = ", ".join(words(found))
+    said = (f"{given} from the file" if given else "", passed_over_words(found), unasked_words(found))
+    beside = "".join(f"; {part}" for part in said if part)
     guessed = ", as one way somebody would have nobody to ask" if found.both_ways else ""
     state = "stable" if region.stable else "UNSTABLE"
     busiest = f"{state}: busiest {region.bottleneck.name} at {show_share(region.bottleneck.utilisation)}"
-    return f"{count:,} device{'s' * (count > 1)}, {found.links}{guessed}{beside}; {busiest} with {region.system.moa.label}."
+    stands = f"{busiest} with {region.system.moa.label}.{example_words(found)}"
+    return f"{count:,} device{'s' * (count > 1)}, {found.links}{guessed}{beside}; {stands}"
 
 
 def _facts(found: Found, region: StabilityRegion) -> dict[str, Any]:

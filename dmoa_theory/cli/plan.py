@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -51,17 +52,18 @@ def plan(
         print_table(out, shown.table())
         if written is not None:
             print_lines(out, [str(written)])
-        print_lines(out, [_next(result, scenario)])
+        print_lines(out, [_next(result, scenario, options)])
     return 0 if result.decision.feasible else 3
 
 
-def _next(result: Plan, scenario: Path | None) -> str:
+def _next(result: Plan, scenario: Path | None, options: Options) -> str:
     """What to type to see more of what was picked."""
     picked = result.decision.recommended or result.decision.choice
-    file = f" {scenario}" if scenario is not None else ""
+    file = f" {shlex.quote(str(scenario))}" if scenario is not None else ""
+    given = "".join(f" --set {shlex.quote(each)}" for each in options.set)
     if picked is None:
-        return f"Next: dmoa region{file} says more of the loads."
-    chosen = f"{file} --set moa.M={picked.M} --set moa.k={picked.k}"
+        return f"Next: dmoa region{file}{given} says more of the loads."
+    chosen = f"{file}{given} --set moa.M={picked.M} --set moa.k={picked.k}"
     return f"Next: dmoa latency{chosen} (or region) says more" + ("." if file else "; dmoa init writes a scenario of your own.")
 
 

@@ -162,7 +162,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     if simulation.queries:
         yield f"Simulated: {simulation.queries:,} prompts, {simulation.jobs:,} inferences, seed {simulation.seed}."
     for reason in comparison.reasons():
-        yield f"{reason[0].upper()}{reason[1:]}."
+        yield _sentence(reason)
     yield from _wary(estimate.system.warnings())
 
 
@@ -180,8 +180,14 @@ def simulation_lines(result: SimulationResult, region: StabilityRegion, workers:
         yield f"Answers: {answers}; prompts under way at a time: {under_way}."
         yield from _simulated_memory(result)
     # the report names what grows in words of its own
-    yield from (f"{reason[0].upper()}{reason[1:]}." for reason in result.reasons() if not reason.startswith("no averages"))
+    yield from (_sentence(reason) for reason in result.reasons() if not reason.startswith("no averages"))
     yield from _wary(result.system.warnings())
+
+
+def _sentence(reason: str) -> str:
+    """A reason as a sentence; null is a word of JSON alone."""
+    said = reason.replace("memory is null:", "memory unknown:", 1)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _simulated(result: SimulationResult, workers: int) -> Iterator[str]:

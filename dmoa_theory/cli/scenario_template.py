@@ -11,10 +11,10 @@ from importlib import resources
 import numpy as np
 
 from dmoa_theory.model.graph_files import GraphFile
-from dmoa_theory.model.graph_files.records import shown
+from dmoa_theory.model.graph_files.records import shown, stands_for_delay
 from dmoa_theory.model.network import Network
 
-__all__ = ["Found", "passed_over_words", "scenario_text", "words"]
+__all__ = ["Found", "example_words", "passed_over_words", "scenario_text", "unasked_words", "words"]
 
 #: Neighbours asked in a layer, where everybody has as many.
 _K = 2
@@ -22,6 +22,8 @@ _COLUMN = 26
 _KNOWN = "name, rate, service_mean, service_scv; links link_delay, weight"
 #: Names of attributes that are said one by one.
 _NAMED = 6
+#: Devices asked by nobody that are named.
+_UNASKED = 3
 
 _HEAD = """\
 # A dmoa scenario. Every value may be one number (all devices) or a list with one entry a device. Times are in seconds, or have
@@ -60,12 +62,15 @@ class Found:
         What [network] says: the file, or the family with its keys.
     both_ways : bool
         Whether each link of the file is taken both ways although the file does not say so.
+    open_direction : bool
+        Whether the file leaves open which way its links work, and they are taken one way.
     """
 
     network: Network
     graph: GraphFile | None
     keys: Mapping[str, object]
     both_ways: bool = False
+    open_direction: bool = False
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -152,6 +157,8 @@ def _network(found: Found) -> str:
     else:
         if found.both_ways:
             lines.append(_line("directed = false", "each link both ways; one way only, somebody would have nobody to ask"))
+        if found.open_direction:
+            lines.append(_line("# directed = false", "links work both ways; as it stands, only from the first to the second"))
         if "name" not in found.given:
             lines.append(_line('# names = ["hall", ...]', "one a device, in its order; else device-0, device-1, ..."))
     if "link_delay" in found.given:
@@ -227,4 +234,29 @@ def passed_over_words(found: Found) -> str:
     """What of the file is not read, in words; nothing where all of it is."""
     names = [shown(name) for name in found.passed_over]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more} passed over" if names else ""
+    delay = next((name for name in names if stands_for_delay(name)), None) if "link_delay" not in found.given else None
+    meant = f" ({delay}: did you mean link_delay, in seconds?)" if delay is not None else ""
+    return f"{', '.join(names[:_NAMED])}{more} passed over{meant}" if names else ""
+
+
+def unasked_words(found: Found) -> str:
+    """Devices that nobody may ask, in words, where the file leaves open which way its links work."""
+    if not found.open_direction:
+        return ""
+    asked = np.bincount(found.network.indices, minlength=found.network.n_devices)
+    names = [shown(found.network.name(i)) for i in np.flatnonzero(asked == 0).tolist()]
+    if not names:
+        return ""
+    few = ", ".join(names[:_UNASKED]) + (", ..." if len(names) > _UNASKED else "")
+    who = "1 device is" if len(names) == 1 else f"{len(names):,} devices are"
+    return f"{who} asked by nobody: {few} (directed = false if links work both ways)"
+
+
+def example_words(found: Found) -> str:
+    """A sentence on what is filled in with examples; nothing where the network says it all."""
+    said = {"rate": "rates", "link_delay": "link delays", "service_mean": "service times"}
+    left = [words for name, words in said.items() if name not in found.given]
+    if not left:
+        return ""
+    listed = left[0] if len(left) == 1 else f"{', '.join(left[:-1])} and {left[-1]}"
+    return f" {listed.capitalize()} are examples: change them."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from dmoa_theory.cli.names import split_names
+from dmoa_theory.cli.names import split_links, split_names
 from dmoa_theory.cli.options import SECONDS, WHOLE, Options, only_beside
 from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table, progress
 from dmoa_theory.errors import InputError
@@ -99,7 +99,7 @@ def whatif(
     only_beside("--availability", bool(availability), beside)
     system = _scaled(options.system(scenario), load_factor)
     devices = split_names(lose or "", system.network, field="--lose")
-    gone = [part.strip() for part in (lose_link or "").split(",") if part.strip()]
+    gone = split_links(lose_link or "", system.network)
     for option, text, named in (("--lose", lose, devices), ("--lose-link", lose_link, gone)):
         if text is not None and not named:
             raise InputError(option, text, "at least one to lose; without the option every single one is lost in turn")

@@ -191,7 +191,17 @@ def _overridden(scenario: ScenarioFile, graph: GraphFile) -> Iterator[str]:
     }
     for name, key in instead.items():
         if key is not None and getattr(graph, name) is not None:
-            yield f"{key} takes the place of {name} in {scenario.network.file}"
+            new = _new_users(scenario.arrivals.rate, graph) if name == "rate" else ""
+            yield f"{key} takes the place of {name} in {scenario.network.file}{new}"
+    if scenario.network.link_delay is not None and graph.network.has_delay:
+        yield f"network.link_delay takes the place of link_delay in {scenario.network.file}"
+
+
+def _new_users(rate: Any, graph: GraphFile) -> str:
+    """How many devices have prompts that had none in the file."""
+    had = np.asarray(graph.rate)
+    count = int(((had == 0) & (np.broadcast_to(np.asarray(rate), had.shape) > 0)).sum())
+    return f"; {count} device{'s' * (count != 1)} that had no prompts now ha{'ve' if count != 1 else 's'} them" if count else ""
 
 
 def _printable_paths(scenario: ScenarioFile, file: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -205,6 +205,10 @@ class ScenarioFile(_Section):
     accuracy: AccuracySection = Field(default_factory=AccuracySection)
 
 
+#: Extensions of files that describe a network and are no scenario.
+_NETWORKS = (".csv", ".graphml", ".gml", ".edges", ".edgelist")
+
+
 def read_scenario_file(path: Path, overrides: Iterable[str] = ()) -> ScenarioFile:
     """Read and check a scenario file.
 
@@ -221,6 +225,9 @@ def read_scenario_file(path: Path, overrides: Iterable[str] = ()) -> ScenarioFil
         the wrong kind.
     """
     file = str(path)
+    if path.suffix.lower() in _NETWORKS and path.is_file():
+        allowed = f'a scenario; one for this network is begun by "dmoa init NAME.toml --network {path.name}"'
+        raise InputError("", "a table or graph", allowed, file=file)
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -281,6 +288,14 @@ def _override(document: dict[str, Any], override: str) -> None:
     place[keys[-1]] = value
 
 
+def _in_sections(key: str) -> Iterator[str]:
+    """The full names of a key that belongs into a section."""
+    for name in ScenarioFile.model_fields:
+        section = _section_type(ScenarioFile, name)
+        if key in getattr(section, "model_fields", {}):
+            yield f"{name}.{key}"
+
+
 def _one_line(error: ValidationError, file: str) -> InputError:
     """The first complaint of pydantic, in our words."""
     first = error.errors(include_url=False)[0]
@@ -293,6 +308,7 @@ def _one_line(error: ValidationError, file: str) -> InputError:
         known = list(section.model_fields)
         near = [name for name in known if name.casefold() == place[-1].casefold()]
         near = near or difflib.get_close_matches(place[-1], known, n=1)
+        near = near or ([] if len(place) > 1 else list(_in_sections(place[0])))
         hint = f'did you mean "{near[0]}"? ' if near else ""
         return InputError("", f"unknown key {field}", f"{hint}known here: {', '.join(known)}", file=file)
     if first["type"] == "missing":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import LARGEST, SMALLEST
@@ -34,6 +34,15 @@ _PER = {
     **dict.fromkeys(("min", "minute"), 60.0),
     **dict.fromkeys(("h", "hour"), 3600.0),
     **dict.fromkeys(("d", "day"), 86400.0),
+}
+#: Units as people shorten or spell them elsewhere, and those they stand for.
+_MEANT = {
+    **dict.fromkeys(("hr", "hrs"), ("h",)),
+    "hours": ("hour",),
+    **dict.fromkeys(("mins", "minutes"), ("min",)),
+    **dict.fromkeys(("secs", "sec", "seconds"), ("s",)),
+    **dict.fromkeys(("days",), ("day",)),
+    **dict.fromkeys(("msec", "msecs", "millis"), ("ms",)),
 }
 _NUMBER = r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*"
 _AMOUNT = re.compile(_NUMBER + r"([A-Za-z]*)\s*")
@@ -155,9 +164,12 @@ def parse_rate(field: str, value: object) -> float:
     return rate
 
 
-def _alike(unit: str, known: Iterable[str]) -> str:
-    """The unit that was meant, where only the case of its letters is wrong."""
-    alike = [each for each in known if each.lower() == unit.lower()]
+def _alike(unit: str, known: Collection[str]) -> str:
+    """The unit that was meant, where only the case of its letters is wrong, or it is another short form."""
+    meant = (unit.lower(), *_MEANT.get(unit.lower(), ()))
+    if "ms" in known and unit in ("us", "usec"):
+        return "did you mean ms? 1 us is 0.001 ms; "
+    alike = [each for name in meant for each in known if each.lower() == name]
     return f"did you mean {alike[0]}? " if alike else ""
 
 

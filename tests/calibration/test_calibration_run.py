@@ -156,8 +156,13 @@ def test_a_finished_profile_is_left_as_it_is_and_said_to_be(path, engine, monkey
     before, measured = path.read_bytes(), len(engine.calls)
     assert main([*command, "--resume"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert told.startswith(f"{path} is finished (each cell predicted from the others within 0.0 %), and stays as it is. More")
+    assert told.startswith(
+        f"{path} is finished (each cell predicted from the others within 0.0 %), and stays as it is. --force"
+    )
     assert (path.read_bytes(), len(engine.calls)) == (before, measured)
+    assert main([*command, "--resume", "--repeats", "60"]) == 0
+    assert len(engine.calls) == measured, "what its precision ended, more repeats do not go on with"
+    capsys.readouterr()
     assert main([*command, "--resume", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(before)
     assert main([*command, "--force"]) == 0

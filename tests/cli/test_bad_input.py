@@ -137,6 +137,7 @@ OVERRIDES = [
     ("moa.m=3", 'unknown key moa.m: did you mean "M"? known here: M, k, quorum, selection'),
     ("constrains.memory=3", 'unknown key constrains: did you mean "constraints"? known here: title, network, arrivals, '),
     ("netwrok.n=3", 'unknown key netwrok: did you mean "network"? known here: title, network, arrivals, '),
+    ("k=2", 'unknown key k: did you mean "moa.k"? known here: title, network, arrivals, '),
     ("simulation.seed=3", "unknown key simulation: known here: title, network, arrivals, service, moa, constraints, memory, "),
     ("title=3", "title = 3: text in quotes"),
 ]
@@ -605,3 +606,10 @@ def test_memory_that_runs_out_is_said_in_a_line(
 
     monkeypatch.setattr("dmoa_theory.model.scenario.load_scenario", exhausted)
     assert dmoa("region", scenario()).complaint() == "out of memory: a smaller or sparser network fits"
+
+
+def test_a_network_in_place_of_a_scenario(dmoa: Callable[..., Any], tmp_path: Path) -> None:
+    """The way from one to the other is named."""
+    (tmp_path / "office.csv").write_text("from,to\na,b\n")
+    said = dmoa("region", tmp_path / "office.csv").complaint()
+    assert said.endswith('a scenario; one for this network is begun by "dmoa init NAME.toml --network office.csv"')

@@ -57,6 +57,11 @@ def test_the_gossip_saved_is_what_the_scenario_then_runs(dmoa: Dmoa, scenario: S
     assert simulated.code == 0
 
 
+def test_too_much_load_is_not_told_to_grow(dmoa: Dmoa) -> None:
+    words = " ".join(dmoa("capacity", "--set", "arrivals.rate=1").out.split())
+    assert "All rates may only be 0.00815 times what they are with the best gossip, 0.00815" in words
+
+
 def test_report_says_what_carries_limits_and_helps(dmoa: Dmoa, scenario: Scenario, tmp_path: Path) -> None:
     answer = dmoa("capacity", scenario(UNEVEN), "--save", tmp_path / "best.csv", "--out", tmp_path / "out")
     assert answer.code == 0

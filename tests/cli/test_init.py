@@ -27,6 +27,8 @@ desk,hub,0.05,,
 ward,desk,0.02,,
 desk,ward,0.02,,
 """
+#: Of users that ask a ring of three, which asks none of them.
+PI_RATES = "hub,lab,\nlab,desk,\ndesk,hub,\n" + "".join(f"pi-{i},,0.001\n" for i in range(5)) + "hub,,0\nlab,,0\ndesk,,0\n"
 #: Keys that a scenario leaves to the file, by the attribute that stands there.
 LEFT = {
     "rate": ("arrivals", "rate"),
@@ -113,15 +115,18 @@ def test_what_the_file_says_in_vain_is_named(dmoa: Dmoa, tmp_path: Path) -> None
     nx.write_graphml(made, tmp_path / "office.graphml")
     path = tmp_path / "office.toml"
     answer = dmoa("init", path, "--network", tmp_path / "office.graphml")
-    assert "; names, rates of 4 users from the file; colour, latency passed over; stable: " in answer.out
-    assert "# In the file, colour, latency passed over: devices may have name, rate, " in path.read_text(encoding="utf-8")
+    assert (
+        "; names, rates of 4 users from the file; colour, latency passed over (latency: did you mean link_delay, in seconds?); "
+        in answer.out
+    )
+    assert "did you mean link_delay, in seconds?): devices may have name, rate, " in path.read_text(encoding="utf-8")
     for number in range(9):
         made.nodes["a"][f"x{number}"] = number
     nx.write_graphml(made, tmp_path / "office.graphml")
     document = dmoa("init", path, "--network", tmp_path / "office.graphml", "--force", "--json").checked("init")
     assert document["network"]["passed_over"] == ["colour", "latency", *(f"x{number}" for number in range(9))]
     answer = dmoa("init", path, "--network", tmp_path / "office.graphml", "--force")
-    assert "; colour, latency, x0, x1, x2, x3 and 5 more passed over; " in answer.out
+    assert "; colour, latency, x0, x1, x2, x3 and 5 more passed over (latency: did" in answer.out
     load_scenario(path)
 
 
@@ -159,6 +164,35 @@ def test_links_that_leave_somebody_alone_are_taken_both_ways_where_they_may(dmoa
     document = dmoa("init", tmp_path / "way.toml", "--network", tmp_path / "way.graphml", "--json").checked("init")
     assert document["network"]["taken_both_ways"] is False
     assert load_scenario(tmp_path / "way.toml").moa.per_user(3)[1].tolist() == [1, 1, 0]
+
+
+def test_what_is_an_example_is_said(dmoa: Dmoa, tmp_path: Path) -> None:
+    """Only what the file leaves open; nothing of it where the file says it all."""
+    for attributes, told in (
+        ((), "Rates, link delays and service times are examples: change them."),
+        (("rate",), "Link delays and service times are examples: change them."),
+        (("rate", "link_delay"), "Service times are examples: change them."),
+        (("rate", "link_delay", "service_mean"), ""),
+    ):
+        nx.write_graphml(graph(*attributes), tmp_path / "office.graphml")
+        answer = dmoa("init", tmp_path / "office.toml", "--network", tmp_path / "office.graphml", "--force")
+        assert answer.out.splitlines()[0].endswith(f" with M=1, k=2. {told}".rstrip())
+
+
+def test_a_direction_that_the_file_leaves_open_is_pointed_out(dmoa: Dmoa, tmp_path: Path) -> None:
+    """With the devices that nobody would ask; the line that says otherwise can be put in force."""
+    (tmp_path / "pis.csv").write_text("from,to\n" + "".join(f"pi-{i},hub\n" for i in range(5)) + "hub,lab\nlab,hub\n")
+    path = tmp_path / "pis.toml"
+    told = dmoa("init", path, "--network", tmp_path / "pis.csv").out
+    assert "directed = false" not in told, "hub and lab are linked each way, so that the file cannot mean both ways"
+    (tmp_path / "pis.csv").write_text("from,to,rate\n" + "".join(f"pi-{i},hub,\n" for i in range(5)) + PI_RATES)
+    told = dmoa("init", path, "--network", tmp_path / "pis.csv", "--force").out
+    assert "; 5 devices are asked by nobody: pi-0, pi-1, pi-2, ... (directed = false if links work both ways); " in told
+    assert load_scenario(path).network.indices.min() == 5
+    text = path.read_text(encoding="utf-8")
+    assert "\n# directed = false " in text
+    path.write_text(text.replace("# directed = false", "directed = false"), encoding="utf-8")
+    assert set(load_scenario(path).network.indices) == set(range(8))
 
 
 def test_a_device_without_links_works_alone(dmoa: Dmoa, tmp_path: Path) -> None:

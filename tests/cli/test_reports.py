@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -93,6 +94,22 @@ def test_a_plan_says_what_to_run_first(dmoa: Callable[..., Any], scenario: Calla
     assert re.search(r"stable up to [\d.]+ prompts/s in all", said)
     assert "Accuracy: Mitra, Kaswan, Ulukus (2024), arXiv:2412.21200, Table II" in said
     assert re.search(r"10 prompts, which means [\d.]+ to 13(\.\d)? points of standard error", said)
+
+
+def test_what_a_plan_says_to_type_next_is_of_the_same_system(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path
+) -> None:
+    """With the overrides that it was made with; typed into a shell, it runs."""
+    folder = tmp_path / "with blank"
+    folder.mkdir()
+    file = folder / "office.toml"
+    file.write_text(scenario().read_text(encoding="utf-8"), encoding="utf-8")
+    changed = "network.link_delay=20 ms"
+    words = _words(dmoa("plan", str(file), "--no-simulation", "--set", changed).out)
+    (typed,) = re.findall(r"Next: dmoa (.*) \(or region\)", words)
+    verb, path, *given = shlex.split(typed)
+    assert (verb, path, given[:2]) == ("latency", str(file), ["--set", changed])
+    assert dmoa(verb, path, *given).code == 0
 
 
 def test_an_infeasible_plan_says_what_would_mend_it(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:

@@ -150,7 +150,7 @@ def test_the_report_says_what_was_done_and_found(dmoa: Callable[..., Any], scena
     assert re.search(r"Answers: \S+ ± \S+ per hour; prompts under way at a time: \S+ ± \S+\.", said)
     assert re.search(r"Memory: \S+ needs most, 7\.\d+ GiB, exceeded with probability 0\.001\.", said)
     without = " ".join(dmoa("simulate", scenario(), *FEW).out.split())
-    assert "Memory is null: the scenario has neither a [memory] section nor a measured profile." in without
+    assert "Memory unknown: the scenario has neither a [memory] section nor a measured profile." in without
 
 
 def test_idle_workers_are_pointed_out(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:

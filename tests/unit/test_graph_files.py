@@ -230,6 +230,7 @@ LAUGHS = (
 )
 SELF = "a self-loop: none: the own device always takes part"
 NODES = '"nodes": [{"id": 0}, {"id": 1}]'
+MISSING_ROW = "rate[lap 1] is missing: on every device or on none; no row for lap 1, did you mean lap-1?"
 REFUSED: list[tuple[str, str | bytes, str]] = [
     # whole files
     ("g.graphml", "", "an empty file: a graph of at least one device"),
@@ -374,8 +375,24 @@ REFUSED: list[tuple[str, str | bytes, str]] = [
     # tables
     ("g.csv", 'from,to\n"a,b\n', "line 2 = unexpected end of data: comma-separated values with closed quotes"),
     ("g.csv", "from,to,link_dealy\na,b,1\n", "column = link_dealy: did you mean link_delay? an edge table has from, to, "),
+    (
+        "g.csv",
+        "from,to,delay_ms\na,b,1\n",
+        "column = delay_ms: did you mean link_delay (seconds)? an edge table has from, to, ",
+    ),
+    ("g.csv", "source,target\na,b\n", "header = source,target: did you mean from,to?"),
+    ("g.csv", "from,to,rate\nlap-1,,1\nlap 1,lap-1,\n", MISSING_ROW),
+    ("g.csv", "from,to,link_delay\na,b,2 msec\n", "link_delay[a -> b] = 2 msec: did you mean ms? a finite number of seconds"),
+    (
+        "g.csv",
+        "from,to,rate\na,,7/hrs\n",
+        "rate[a] = 7/hrs: did you mean h? a finite number of prompts/s, 0 or more, or with a ",
+    ),
+    ("g.csv", "from,to,service_mean\na,,0 s\n", "service_mean[a] = 0 s: a finite number of seconds, above 0, or with a unit"),
+    ("g.csv", b"PK\x03\x04\x00\xff", "an Excel workbook or a zip file: text: save it as CSV"),
+    ("g.graphml", b"\xd0\xcf\x11\xe0\xa1", "an Excel workbook or a zip file: text: save it as CSV"),
     ("g.csv", "from,to,to\na,b,c\n", "column = to: each column once"),
-    ("g.csv", "from,to\na,b,c\n", "line 2 = 3 cells: 2, as in the header"),
+    ("g.csv", "from,to\na,b,c\n", "line 2 = 3 cells: 2, as in the header; a name with a comma needs quotes"),
     ("g.csv", "from,to\n,b\n", "line 2: from is missing: the device that asks"),
     ("g.csv", "from,to,rate\na,b,1\n", "line 2: rate = 1: a row of its own, with an empty to"),
     ("g.csv", "from,to,weight\na,,1\n", "line 2: weight = 1: a row with both from and to"),
@@ -405,6 +422,29 @@ def test_refusals_are_one_line(tmp_path: Path, name: str, content: str | bytes, 
     assert message.startswith(f"{path}: {line}")
     assert "\n" not in message
     assert caught.value.file == str(path)
+
+
+def test_amounts_may_have_units(tmp_path: Path) -> None:
+    """As in scenarios, in tables, edge lists and graph files; plain numbers are seconds and prompts a second, as ever."""
+    table = "from,to,link_delay,rate,service_mean\na,,,10/hour,12 s\nb,,,0.25,0.5 min\na,b,2 ms,,\nb,a,0.5,,\n"
+    made = nx.DiGraph([("a", "b", {"link_delay": "2 ms"}), ("b", "a", {"link_delay": "0.5 s"})])
+    made.add_node("a", rate="10/hour", service_mean="12 s")
+    made.add_node("b", rate="15/min", service_mean="0.5 min")
+    nx.write_graphml(made, tmp_path / "g.graphml")
+    for path in (put(tmp_path, "g.csv", table), tmp_path / "g.graphml"):
+        graph = read_graph(path)
+        assert graph.network.link_delay.tolist() == [0.002, 0.5]
+        assert graph.rate is not None
+        assert graph.service_mean is not None
+        assert graph.rate.tolist() == [10 / 3600, 0.25]
+        assert graph.service_mean.tolist() == [12.0, 30.0]
+    assert read_graph(put(tmp_path, "g.edges", "a b 2ms\n")).network.link_delay.tolist() == [0.002]
+
+
+def test_a_network_of_devices_named_source_and_target(tmp_path: Path) -> None:
+    """An adjacency matrix is one, whatever its devices are called."""
+    graph = read_graph(put(tmp_path, "g.csv", ",source,target\nsource,0,1\ntarget,1,0\n"))
+    assert graph.network.names == ("source", "target")
 
 
 def test_paths_that_hold_no_file(tmp_path: Path) -> None:

@@ -446,6 +446,14 @@ def test_what_a_scenario_says_in_place_of_its_graph_file_is_told(tmp_path: Path)
     )
     assert load_scenario(path).warnings() == told
     assert load_scenario(path).with_moa(0, 0).warnings() == told
+    table = "from,to,rate,link_delay\na,b,,0.1\nb,a,,0.1\na,,0.001,\nb,,0,\n"
+    (tmp_path / "helped.csv").write_text(table, encoding="utf-8")
+    helped = text.replace("g.csv", "helped.csv").replace('.csv"\n', '.csv"\nlink_delay = "10 ms"\n', 1)
+    path.write_text(helped.format('rate = "10/hour"', "mean = 10"), encoding="utf-8")
+    assert load_scenario(path).warnings() == (
+        "arrivals.rate takes the place of rate in helped.csv; 1 device that had no prompts now has them",
+        "network.link_delay takes the place of link_delay in helped.csv",
+    )
     profile = 'profile = "epyc-1thread-qwen2-0.5b-q8-llama.cpp-2026-11-23"\nprompt_tokens = 100\noutput_tokens = 50\n'
     path.write_text(text.format("", profile), encoding="utf-8")
     found = [text for text in load_scenario(path).warnings() if "takes the place" in text]

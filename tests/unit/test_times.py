@@ -46,7 +46,18 @@ def test_times_of_links_may_be_nothing(text: object, seconds: float) -> None:
     assert parse_seconds("delay", text, zero=True) == seconds
 
 
-@pytest.mark.parametrize(("text", "meant"), [("5 Min", "min"), ("5 MS", "ms"), ("5 Hours", "hours")])
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("5 Min", "min"),
+        ("5 MS", "ms"),
+        ("5 Hours", "hours"),
+        ("5 mins", "min"),
+        ("5 hrs", "h"),
+        ("5 msec", "ms"),
+        ("5 us", "ms"),
+    ],
+)
 def test_units_of_time_in_the_wrong_case_are_guessed_but_not_taken(text: str, meant: str) -> None:
     with pytest.raises(InputError, match=f"did you mean {meant}\\?"):
         parse_seconds("limit", text)
@@ -83,7 +94,15 @@ def test_what_is_no_rate(text: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"), [("7.2 per hour", '"7.2/hour"'), ("7.2/Hour", "hour"), ("2 per minute", '"2/minute"'), ("1/MIN", "min")]
+    ("text", "meant"),
+    [
+        ("7.2 per hour", '"7.2/hour"'),
+        ("7.2/Hour", "hour"),
+        ("2 per minute", '"2/minute"'),
+        ("1/MIN", "min"),
+        ("1/hr", "h"),
+        ("1/hours", "hour"),
+    ],
 )
 def test_a_rate_that_is_nearly_one(text: str, meant: str) -> None:
     """As reports print it, or in the wrong case."""

@@ -34,6 +34,8 @@ READERS: Mapping[str, Callable[[str, str], Records]] = MappingProxyType(
 )
 """From the extension to the function that reads the file's text."""
 
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
 
 def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) -> GraphFile:
     r"""Read a network from a file; the extension says the format.
@@ -81,6 +83,8 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
     file = str(path)
     if path.suffix.lower() not in READERS:
         raise TopologyError("", path.suffix or "no extension", f"a file ending in {', '.join(READERS)}", file=file)
+    if _is_workbook(path):
+        raise TopologyError("", "an Excel workbook or a zip file", "text: save it as CSV", file=file)
     text = read_text(path, content="a graph of at least one device", error=TopologyError)
     records = READERS[path.suffix.lower()](text, file)
     if not records.nodes:
@@ -104,3 +108,14 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
         selection_weight=weight,
         passed_over=passed_over(records),
     )
+
+
+def _is_workbook(path: Path) -> bool:
+    """Whether a file begins as workbooks do, whatever its name says."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4) in _WORKBOOKS
+    except OSError:
+        return False

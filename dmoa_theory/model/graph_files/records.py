@@ -6,12 +6,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TypeAlias
 
 import numpy as np
 
 from dmoa_theory.errors import InputError, TopologyError
 from dmoa_theory.model.checks import FloatArray, IntArray
+from dmoa_theory.model.units import parse_rate, parse_seconds
 
 __all__ = [
     "ONE_RATE",
@@ -26,6 +28,7 @@ __all__ = [
     "number_or_text",
     "passed_over",
     "shown",
+    "stands_for_delay",
 ]
 
 NodeId: TypeAlias = str | int | tuple[str | int, ...]
@@ -45,6 +48,9 @@ _RULES = {
     "link_delay": ("a finite number of seconds, 0 or more", True),
     "weight": ("a finite number, 0 or more", True),
 }
+
+# What may have a unit, as text.
+_WITH_UNIT = {"rate": "10/hour", "service_mean": "12 s", "link_delay": "2 ms"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +77,15 @@ class Records:
         Attributes of every node by its id, in file order.
     edges : list of Edge
         In file order.
+    without_row : frozenset
+        Nodes of an edge table that stand in links alone, where others have a row of their own.
     """
 
     directed: bool | None
     default: bool | None = None
     nodes: dict[NodeId, Attributes] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
+    without_row: frozenset[NodeId] = frozenset()
 
 
 # What stands on a node or an edge and is read, or is the notation's own.
@@ -89,6 +98,11 @@ def passed_over(records: Records) -> tuple[str, ...]:
     of_nodes = {str(key) for attributes in records.nodes.values() for key in attributes} - _OF_NODES
     of_edges = {str(key) for edge in records.edges for key in edge.attributes} - _OF_EDGES
     return tuple(sorted(of_nodes | of_edges))
+
+
+def stands_for_delay(name: str) -> bool:
+    """Whether an attribute that nobody reads is named like the delay of a link."""
+    return any(part in name.casefold() for part in ("delay", "latency"))
 
 
 def number_or_text(text: str) -> float | str:
@@ -110,6 +124,12 @@ def in_short(value: object) -> object:
 def _checked(field_name: str, value: object, owner: Sequence[object], file: str) -> float:
     """Read a number in range; ``owner`` is the node, or both ends of the edge, that it belongs to."""
     allowed, zero = _RULES[field_name]
+    if isinstance(value, str) and field_name in _WITH_UNIT and value.strip() and not _NUMBER.fullmatch(value):
+        try:
+            value = parse_rate("", value) if field_name == "rate" else parse_seconds("", value, zero=zero)
+        except InputError as error:
+            hint = error.allowed.partition("? ")[0] + "? " if error.allowed.startswith("did you mean") else ""
+            allowed = f'{hint}{allowed}, or with a unit, such as "{_WITH_UNIT[field_name]}"'
     try:
         number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
     except OverflowError:  # a whole number past the largest float
@@ -158,9 +178,18 @@ def node_column(records: Records, names: tuple[str, ...], field_name: str, file:
     for i, (node, attributes) in enumerate(records.nodes.items()):
         owner = (names[i] if names else node,)
         if field_name not in attributes:
-            raise TopologyError(f"{field_name}[{_arrow(owner)}]", InputError.MISSING, "on every device or on none", file=file)
+            allowed = f"on every device or on none{_no_row(records, node)}"
+            raise TopologyError(f"{field_name}[{_arrow(owner)}]", InputError.MISSING, allowed, file=file)
         column[i] = _checked(field_name, attributes[field_name], owner, file)
     return column
+
+
+def _no_row(records: Records, node: NodeId) -> str:
+    """The end of a complaint about a device that is only in links: the row that was perhaps meant."""
+    if node not in records.without_row:
+        return ""
+    near = get_close_matches(str(node), [str(other) for other in records.nodes if other not in records.without_row], n=1)
+    return f"; no row for {shown(node)}" + (f", did you mean {shown(near[0])}?" if near else "")
 
 
 def link_arrays(

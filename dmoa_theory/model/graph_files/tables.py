@@ -8,7 +8,16 @@ import re
 from difflib import get_close_matches
 
 from dmoa_theory.errors import InputError, TopologyError
-from dmoa_theory.model.graph_files.records import ONE_RATE, Attributes, Edge, NodeId, Records, number_or_text, shown
+from dmoa_theory.model.graph_files.records import (
+    ONE_RATE,
+    Attributes,
+    Edge,
+    NodeId,
+    Records,
+    number_or_text,
+    shown,
+    stands_for_delay,
+)
 
 __all__ = ["DEVICE_COLUMNS", "EDGE_COLUMNS", "parse_csv", "parse_edge_list"]
 
@@ -18,6 +27,7 @@ DEVICE_COLUMNS = ("name", "rate", "service_mean", "service_scv")
 _SEPARATOR = re.compile(r"\s*,\s*|\s+")
 _ENTRIES = {"0": 0.0, "1": 1.0}
 _NOTHING: Attributes = {}
+_MARKS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _NO_DATA = "{}"  # what networkx writes after an edge without attributes
 
 
@@ -107,26 +117,36 @@ def parse_csv(text: str, file: str) -> Records:
     if not rows:
         return Records(directed=None)
     header = [cell.casefold() for cell in rows[0][1]]
-    return _edge_table(header, rows[1:], file) if {"from", "to"} <= set(header) else _adjacency(rows, file)
+    if {"from", "to"} <= set(header):
+        return _edge_table(header, rows[1:], file, _MARKS[delimiter])
+    try:
+        return _adjacency(rows, file)
+    except TopologyError:
+        if {"source", "target"} <= set(header):
+            allowed = "did you mean from,to? an edge table has from, the device that may ask, and to"
+            raise TopologyError("header", "source,target", allowed, file=file) from None
+        raise
 
 
-def _edge_table(header: list[str], rows: list[tuple[int, list[str]]], file: str) -> Records:
+def _edge_table(header: list[str], rows: list[tuple[int, list[str]]], file: str, mark: str) -> Records:
     known = ("from", "to", *EDGE_COLUMNS, *DEVICE_COLUMNS)
     for column in header:
         if column == "link_rate":
             raise TopologyError("column", column, ONE_RATE, file=file)
         if column not in known:
             near = get_close_matches(column, known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            meant = near[0] if near else "link_delay (seconds)" if stands_for_delay(column) else None
+            hint = "" if meant is None else f"did you mean {meant}? "
             raise TopologyError("column", column or '""', f"{hint}an edge table has {', '.join(known)}", file=file)
         if header.count(column) > 1:
             raise TopologyError("column", column, "each column once", file=file)
     seen: dict[NodeId, Attributes] = {}
     declared: dict[NodeId, Attributes] = {}
-    records = Records(directed=None, default=True)
+    edges: list[Edge] = []
     for number, cells in rows:
         if len(cells) != len(header):
-            raise TopologyError(f"line {number}", f"{len(cells)} cells", f"{len(header)}, as in the header", file=file)
+            quotes = f"; a name with a {mark} needs quotes" if len(cells) > len(header) else ""
+            raise TopologyError(f"line {number}", f"{len(cells)} cells", f"{len(header)}, as in the header{quotes}", file=file)
         given = {key: cell for key, cell in zip(header, cells, strict=True) if cell}
         u, v = given.pop("from", ""), given.pop("to", "")
         if not u:
@@ -137,18 +157,16 @@ def _edge_table(header: list[str], rows: list[tuple[int, list[str]]], file: str)
                 raise TopologyError(f"line {number}: {key}", cell, row, file=file)
         attributes = {key: cell if key == "name" else number_or_text(cell) for key, cell in given.items()}
         if v:
-            records.edges.append(Edge(u=u, v=v, attributes=attributes))
+            edges.append(Edge(u=u, v=v, attributes=attributes))
         elif u in declared:
             raise TopologyError("device", shown(u), "each device declared once", file=file)
         else:
             declared[u] = attributes
         for end in (u, v) if v else ():
             seen.setdefault(end, {})
-    if declared:
-        records.nodes.update(declared | {node: {} for node in seen if node not in declared})
-    else:
-        records.nodes.update(_plain_order(seen))
-    return records
+    others = {node: attributes for node, attributes in seen.items() if node not in declared}
+    nodes = declared | others if declared else _plain_order(seen)
+    return Records(directed=None, default=True, nodes=nodes, edges=edges, without_row=frozenset(others if declared else ()))
 
 
 def _adjacency(rows: list[tuple[int, list[str]]], file: str) -> Records:
