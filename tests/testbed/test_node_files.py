@@ -200,7 +200,7 @@ def test_events_fill_no_disk(tmp_path):
 def test_the_configuration_of_the_guide_is_one(tmp_path):
     """As it stands, and with the times in place of the LLM."""
     page = (Path(__file__).parents[2] / "docs/guides/testbed.md").read_text(encoding="utf-8")
-    written = page.split("```toml\n")[1].split("```")[0]
+    written = page.split('```toml title="desk-2.toml"\n')[1].split("```")[0]
     times = next(line for line in page.splitlines() if line.startswith("`service = ")).split("`")[1]
     real, paced = tmp_path / "real.toml", tmp_path / "paced.toml"
     real.write_text(written, encoding="utf-8")
