@@ -116,7 +116,7 @@ def test_prompts_differ_so_that_no_cache_can_help(fake):
     for _ in range(5):
         backend.infer(50, 2)
     prompts = [body["prompt"] for _, body in fake.asked if len(body.get("prompt", ())) == 50]
-    assert len({tuple(prompt[:3]) for prompt in prompts}) == 5
+    assert len({tuple(prompt[:3]) for prompt in prompts}) >= 5  # more where a slow machine made a request be sent again
 
 
 @pytest.mark.parametrize(
