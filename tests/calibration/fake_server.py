@@ -29,7 +29,7 @@ class FakeServer:
         self.template = 0  # tokens that a chat template adds
         self.tokens: Callable[[str], int] = lambda text: len(text.split())
         self.output: Callable[[int], int] = lambda o: o
-        self.seconds = 0.001, 0.001  # before the first token, and between two
+        self.seconds = 0.001, 0.004  # before the first token, and between two: so that they come as two chunks
         self.answer: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.key: str | None = None
