@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dmoa_theory.delay.target import TargetScale, largest_scale
     from dmoa_theory.delay.where_time_goes import where_time_goes
     from dmoa_theory.errors import DmoaError, InputError
+    from dmoa_theory.model.arrival_log import ArrivalLog, read_arrivals
     from dmoa_theory.model.constraints import Constraints
     from dmoa_theory.model.footprint import Footprint
     from dmoa_theory.model.graph_files.reading import read_graph
@@ -55,6 +56,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AccuracyTable",
+    "ArrivalLog",
     "Constraints",
     "DmoaError",
     "Footprint",
@@ -92,6 +94,7 @@ __all__ = [
     "plan_by_user",
     "prompts_needed",
     "read_accuracy",
+    "read_arrivals",
     "read_graph",
     "read_profile",
     "read_tables",
@@ -107,6 +110,7 @@ __all__ = [
 
 _HOME = {
     "AccuracyTable": "accuracy.measured",
+    "ArrivalLog": "model.arrival_log",
     "Constraints": "model.constraints",
     "DmoaError": "errors",
     "Footprint": "model.footprint",
@@ -143,6 +147,7 @@ _HOME = {
     "plan_by_user": "optimisation.individual",
     "prompts_needed": "accuracy.telling",
     "read_accuracy": "accuracy.table",
+    "read_arrivals": "model.arrival_log",
     "read_graph": "model.graph_files.reading",
     "read_profile": "model.profile",
     "read_tables": "accuracy.table",

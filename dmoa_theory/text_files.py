@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
 from dmoa_theory.errors import InputError
 
-__all__ = ["read_text", "suggestion"]
+__all__ = ["csv_rows", "delimiter_of", "read_text", "suggestion"]
 
 
 def read_text(path: Path, *, content: str, error: type[InputError] = InputError) -> str:
@@ -69,3 +72,46 @@ def suggestion(path: Path) -> str:
     alike = {Path(name).stem: name for name in there if path.suffix in ("", Path(name).suffix)}
     near = get_close_matches(path.stem, alike, n=1)
     return f"; did you mean {alike[near[0]]}?" if near else ""
+
+
+def delimiter_of(text: str) -> str:
+    r"""What separates the cells of a CSV: spreadsheets write commas, semicolons or tabs; the first line tells which.
+
+    Examples
+    --------
+    >>> delimiter_of("seconds;device\n2;a,b\n")
+    ';'
+    """
+    first_line = text.lstrip().partition("\n")[0]
+    return next((mark for mark in ",;\t" if mark in first_line), ",")
+
+
+def csv_rows(text: str, *, file: str, error: type[InputError] = InputError) -> Iterator[tuple[int, list[str]]]:
+    r"""Line numbers and stripped cells of a CSV, the header among them, blank lines left out.
+
+    Parameters
+    ----------
+    text : str
+    file : str
+        For complaints.
+    error : type of InputError
+        What to raise.
+
+    Raises
+    ------
+    InputError
+        When a quote is not closed.
+
+    Examples
+    --------
+    >>> list(csv_rows("time; user\n\n1.5; a\n", file="log.csv"))
+    [(1, ['time', 'user']), (3, ['1.5', 'a'])]
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=delimiter_of(text))
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as failure:
+        raise error(f"line {reader.line_num}", failure, "comma-separated values with closed quotes", file=file) from None

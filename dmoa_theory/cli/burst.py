@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,19 +14,32 @@ from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, 
 from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
+    from dmoa_theory.model.arrival_log import ArrivalLog, Dispersion
     from dmoa_theory.simulation.bursts.burst_result import BurstResult
+    from dmoa_theory.simulation.output.intervals import Interval
 
 __all__ = ["burst"]
 
 _INTERRUPTED = 130
+# Chance below which counts are held to be none of a Poisson process.
+_DOUBTFUL = 0.01
 
 
 def burst(
     scenario: Path | None = None,
     /,
     *,
-    prompts: Annotated[int | None, WHOLE, Parameter(help="How many prompts arrive in a run. Either this or --until.")] = None,
+    prompts: Annotated[
+        int | None, WHOLE, Parameter(help="How many prompts arrive in a run. Either this, or --until, or --arrivals.")
+    ] = None,
     until: Annotated[float | None, SECONDS, Parameter(help='Or: seconds, or "5 min", up to which prompts arrive.')] = None,
+    arrivals: Annotated[
+        Path | None,
+        Parameter(
+            help="Or: a CSV of prompts as they came, columns time (seconds, or dates) and user. Played as they are, beside"
+            " Poisson arrivals at the same rates, which the formulas of latency take."
+        ),
+    ] = None,
     at_once: Annotated[
         bool, Parameter(negative="", help="All --prompts arrive at time 0, at users drawn by their rates.")
     ] = False,
@@ -44,9 +58,11 @@ def burst(
     scenario
         A scenario file; default the bundled example. It need not be stable.
     """
+    from dmoa_theory.model.arrival_log import read_arrivals
     from dmoa_theory.simulation.bursts.burst import simulate_burst
 
     system = options.system(scenario)
+    log = None if arrivals is None else read_arrivals(arrivals, system.network)
     try:
         with progress("runs from empty queues") as advance:
             result = simulate_burst(
@@ -54,6 +70,7 @@ def burst(
                 prompts=prompts,
                 until=until,
                 at_once=at_once,
+                arrivals=log,
                 buffer=buffer,
                 replications=replications,
                 seed=seed,
@@ -69,7 +86,7 @@ def burst(
         from dmoa_theory.cli.report import headline
 
         out_console = console()
-        print_lines(out_console, headline(system))
+        print_lines(out_console, headline(result.system))
         print_table(out_console, result.table())
         print_table(out_console, result.device_table())
         print_lines(out_console, _lines(result))
@@ -89,12 +106,59 @@ def _write(result: BurstResult, out: OutFolder) -> OutFolder:
     return out
 
 
+def _logged(result: BurstResult, log: ArrivalLog) -> Iterator[str]:
+    """What the list is like, and what the formulas of latency, which take Poisson arrivals, make of it."""
+    from dmoa_theory.quantities import show_seconds
+
+    seen, users = log.dispersion(), int((log.counts > 0).sum())
+    who = f"{users} of {log.n_devices} devices" if users < log.n_devices else f"all {log.n_devices} devices"
+    yield f"{log.prompts:,} prompts of {who} in {show_seconds(log.span)}; {_evenness(seen)}."
+    if result.poisson is None:
+        return
+    beside = ", ".join(
+        f"{name} {ratio:.3g} ± {error:.2g} times"
+        for name, ratio, error in (
+            ("mean", *_ratio(result.mean, result.poisson.mean)),
+            ("p95", *_ratio(result.p95, result.poisson.p95)),
+        )
+        if ratio == ratio
+    )
+    yield (
+        f"Latency is, beside that of Poisson arrivals at the same rates: {beside}. `dmoa latency`, `plan` and `simulate` take"
+        " Poisson arrivals; what they say has to be multiplied by that for prompts like these."
+    )
+
+
+def _ratio(ours: Interval, theirs: Interval) -> tuple[float, float]:
+    """One figure over the other, with half of its 95 % interval."""
+    if not theirs.value > 0:
+        return math.nan, math.nan
+    ratio = float(ours.value / theirs.value)
+    return ratio, ratio * math.hypot(float(ours.half_width / ours.value), float(theirs.half_width / theirs.value))
+
+
+def _evenness(seen: Dispersion) -> str:
+    """How unevenly prompts came, in words."""
+    from dmoa_theory.quantities import show_seconds
+
+    if not seen.windows:
+        return "too few to tell whether they come as a Poisson process"
+    counted = f"counted {show_seconds(seen.window)} at a time, their variance is {seen.counts:.3g} times their mean"
+    if seen.chance < _DOUBTFUL:
+        return f"{counted} (a Poisson process': 1): they come in clumps, or at rates that change"
+    if seen.chance > 1 - _DOUBTFUL:
+        return f"{counted} (a Poisson process': 1): they come more evenly than that"
+    return f"{counted}, which is not to be told from the 1 of a Poisson process"
+
+
 def _lines(result: BurstResult) -> Iterator[str]:
     """How latency grows with the place in the burst, how far a single run strays, when buffers are full."""
     from dmoa_theory.quantities import show_seconds, show_share
 
+    if result.log is not None:
+        yield from _logged(result, result.log)
     places = result.places
-    if result.prompts is not None and places.first.size > 1:
+    if result.prompts is not None and result.log is None and places.first.size > 1:
         first, last = (show_seconds(float(places.mean.value[p])) for p in (0, -1))
         which = (
             "the last" if places.first[-1] == places.last[-1] else f"one of the last {places.last[-1] - places.first[-1] + 1}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from dmoa_theory import text_files
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.checks import LARGEST, SMALLEST, FloatArray, owned, positive
 
@@ -144,13 +143,4 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise InputError("service.samples", path, "an existing CSV with a column seconds") from None
     except (OSError, UnicodeDecodeError):
         raise InputError("", InputError.MISSING, "cannot be read as UTF-8 text", file=file) from None
-    first_line = text.lstrip().partition("\n")[0]
-    delimiter = next((mark for mark in ",;\t" if mark in first_line), ",")  # spreadsheets write all three
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=delimiter)
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise InputError(f"line {reader.line_num}", error, "comma-separated values with closed quotes", file=file) from None
+    yield from text_files.csv_rows(text, file=file)

@@ -114,12 +114,47 @@ def test_files_are_whole(dmoa: Callable[..., Any], scenario: Callable[..., Path]
         (("--prompts", "3", "--seed", "-1"), "--seed = -1: a whole number, 0 or more"),
         (("--prompts", "10000000"), "--prompts = 10000000: a whole number from 1 to "),
         (("--prompts", "3", "--set", "moa.k=9"), ""),
+        (("--arrivals", "none.csv"), "none.csv: no such file"),
+        (("--arrivals", "{log}", "--prompts", "3"), "--arrivals = <ArrivalLog: 100 prompts of 4 users in "),
+        (("--arrivals", "{log}", "--at-once"), "--arrivals = <ArrivalLog: 100 prompts of 4 users in "),
+        (("--arrivals", "{log}", "--replications", "1000000"), "--arrivals = 100 prompts: a whole number from 1 to 20 with"),
     ],
 )
 def test_bad_input_is_a_line_and_code_2(
-    dmoa: Callable[..., Any], scenario: Callable[..., Path], arguments: tuple[str, ...], complaint: str
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], log: Path, arguments: tuple[str, ...], complaint: str
 ) -> None:
-    assert dmoa("burst", scenario(), *arguments).complaint().startswith(complaint)
+    given = [argument.replace("{log}", str(log)) for argument in arguments]
+    assert dmoa("burst", scenario(), *given).complaint().startswith(complaint)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A hundred prompts in clumps of five, a quarter of an hour apart."""
+    path = tmp_path / "log.csv"
+    rows = [f"{900 * (i // 5) + 10 * (i % 5)},device-{i % 4}\n" for i in range(100)]
+    path.write_text("time,user\n" + "".join(rows), encoding="utf-8")
+    return path
+
+
+def test_prompts_as_they_came(dmoa: Callable[..., Any], scenario: Callable[..., Path], log: Path, tmp_path: Path) -> None:
+    """The list's rates take the place of the scenario's, and Poisson arrivals at the same rates stand beside."""
+    answer = dmoa("burst", scenario(), "--arrivals", log, "--replications", 10, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    document = answer.checked("burst")
+    told = document["arrivals"]
+    assert (told["file"], told["span"], document["prompts"]) == ("log.csv", 900 * 19 + 40, 100)
+    assert [user["prompts"] for user in told["per_user"]] == [25] * 4
+    assert sum(user["rate"] for user in told["per_user"]) == pytest.approx(99 / told["span"])
+    assert told["gap_scv"] > 2
+    assert document["mean"]["value"] > 1.2 * told["poisson"]["mean"]["value"]
+    report = dmoa("burst", scenario(), "--arrivals", log, "--replications", 10, "--out", tmp_path / "out")
+    said = " ".join(report.out.split())
+    assert (report.code, report.err) == (0, "")
+    assert "100 prompts as in log.csv with M=1, k=2, from empty queues (simulated, 10 runs)" in said
+    assert "Poisson arrivals" in said
+    assert "100 prompts of all 4 devices in 4.76 h; counted" in said
+    assert "Latency is, beside that of Poisson arrivals at the same rates: mean 1." in said
+    assert {entry.name for entry in (tmp_path / "out").iterdir()} == FILES
 
 
 def test_interrupted_it_answers_with_what_it_has(

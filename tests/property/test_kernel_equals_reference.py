@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dmoa_theory import Network, ServiceTime, System
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.footprint import Footprint
 from dmoa_theory.model.moa import MoA
 from dmoa_theory.model.service import Law
@@ -235,5 +236,36 @@ def test_prompts_that_come_all_at_once(delayed: bool, by_stage: bool) -> None:
     """
     for seed in range(150):
         run = record_run(whole_system(seed, delayed=delayed, by_stage=by_stage), queries=12, seed=seed, at_once=True)
+        assert (run.start == run.start.round()).all()
+        assert_same(run)
+
+
+def listed(system: System, rng: np.random.Generator, prompts: int, *, whole: bool) -> ArrivalLog:
+    """Prompts in clumps at users with prompts; with ``whole``, in whole seconds, often several at once."""
+    gap = rng.exponential(1 / system.rates.sum(), prompts) * rng.choice([0.1, 4.0], prompts)
+    time = np.cumsum(gap).round() if whole else np.cumsum(gap)
+    time[-1] += 1.0
+    users = rng.choice(np.flatnonzero(system.rates), prompts)
+    return ArrivalLog(time=time, user=users, n_devices=system.n_devices)
+
+
+def test_prompts_that_come_as_listed() -> None:
+    """Random systems of every kind: what was listed is what came, and every time is the reference's."""
+    for number in range(SYSTEMS):
+        system = random_system(number)
+        log = listed(system, np.random.default_rng([3, number]), 400, whole=False)
+        run = record_run(system, arrivals=log, seed=number)
+        np.testing.assert_array_equal(run.trace.arrival, log.time)
+        np.testing.assert_array_equal(run.trace.user, log.user)
+        assert_lawful(system, run)
+        assert_same(run)
+
+
+@pytest.mark.parametrize(("delayed", "by_stage"), [(False, False), (True, False), (True, True)])
+def test_listed_prompts_that_come_when_others_leave(delayed: bool, by_stage: bool) -> None:
+    """In whole seconds prompts come together, and in the very moment in which layers end and devices fall idle."""
+    for seed in range(60):
+        system = whole_system(seed, delayed=delayed, by_stage=by_stage)
+        run = record_run(system, arrivals=listed(system, np.random.default_rng([5, seed]), 40, whole=True), seed=seed)
         assert (run.start == run.start.round()).all()
         assert_same(run)

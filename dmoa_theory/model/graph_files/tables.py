@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from difflib import get_close_matches
 
@@ -18,6 +16,7 @@ from dmoa_theory.model.graph_files.records import (
     shown,
     stands_for_delay,
 )
+from dmoa_theory.text_files import csv_rows, delimiter_of
 
 __all__ = ["DEVICE_COLUMNS", "EDGE_COLUMNS", "parse_csv", "parse_edge_list"]
 
@@ -106,19 +105,12 @@ def parse_csv(text: str, file: str) -> Records:
     >>> [(edge.u, edge.v) for edge in parse_csv(",a,b\na,0,1\nb,0,0\n", "pair.csv").edges]
     [('a', 'b')]
     """
-    first_line = text.lstrip().partition("\n")[0]
-    delimiter = next((mark for mark in ",;\t" if mark in first_line), ",")  # spreadsheets write all three
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True, delimiter=delimiter)
-    rows: list[tuple[int, list[str]]] = []
-    try:
-        rows.extend((reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row))
-    except csv.Error as error:
-        raise TopologyError(f"line {reader.line_num}", error, "comma-separated values with closed quotes", file=file) from None
+    rows = list(csv_rows(text, file=file, error=TopologyError))
     if not rows:
         return Records(directed=None)
     header = [cell.casefold() for cell in rows[0][1]]
     if {"from", "to"} <= set(header):
-        return _edge_table(header, rows[1:], file, _MARKS[delimiter])
+        return _edge_table(header, rows[1:], file, _MARKS[delimiter_of(text)])
     try:
         return _adjacency(rows, file)
     except TopologyError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.checks import LARGEST
 from dmoa_theory.model.system import System
 from dmoa_theory.simulation.bursts.burst_result import BurstResult
@@ -14,8 +16,7 @@ from dmoa_theory.simulation.bursts.burst_run import FiniteRuns, Run, play
 from dmoa_theory.simulation.bursts.burst_summary import (
     buffer_times,
     deviation,
-    latency_mean,
-    latency_quantile,
+    latencies,
     mean_of_runs,
     prompt_places,
     published_runs,
@@ -43,6 +44,7 @@ def simulate_burst(
     prompts: int | None = None,
     until: float | None = None,
     at_once: bool = False,
+    arrivals: ArrivalLog | None = None,
     buffer: int | None = None,
     replications: int = 100,
     seed: int = 0,
@@ -57,11 +59,14 @@ def simulate_burst(
     system : System
         Need not be stable.
     prompts : int, optional
-        So many prompts arrive and are followed until the last job is done. Either this or ``until``.
+        So many prompts arrive and are followed until the last job is done. Either this, or ``until``, or ``arrivals``.
     until : float, optional, s
         Prompts arrive up to this time, and are followed until the last job is done.
     at_once : bool
         All prompts arrive at time 0, each at a user drawn in proportion to the rates; only with ``prompts``.
+    arrivals : ArrivalLog, optional
+        Prompts arrive when and where these did, and the system's rates are theirs; neighbours and service times are drawn. As
+        many runs with Poisson arrivals at the same rates are put beside them.
     buffer : int, optional
         Ask when so many jobs first wait at a device.
     replications : int
@@ -83,15 +88,16 @@ def simulate_burst(
     Raises
     ------
     InputError
-        When a number is not one of its kind, both or neither of ``prompts`` and ``until`` are given, or the runs would not
-        fit into memory.
+        When a number is not one of its kind, not exactly one of ``prompts``, ``until`` and ``arrivals`` is given, or the runs
+        would not fit into memory.
     KeyboardInterrupt
         When interrupted before any run is in.
 
     Notes
     -----
     A run is one observation: means over runs come with Student's t, percentiles with the test of a share over runs. Arrivals
-    are a merged Poisson process at the rates of the system from time 0 on; with ``until`` their number is itself random.
+    are a merged Poisson process at the rates of the system from time 0 on, unless they are listed; with ``until`` their number
+    is itself random.
 
     Examples
     --------
@@ -101,22 +107,51 @@ def simulate_burst(
     >>> float(result.mean.value), float(result.waiting_per_device.value), result.most_waiting.tolist()
     (3.0, 2.0, [4])
     """
-    runs = FiniteRuns(system=system, prompts=prompts, until=until, at_once=at_once, buffer=buffer, points=points)
+    if arrivals is not None:
+        if prompts is not None or until is not None or at_once:
+            raise InputError("arrivals", arrivals, "alone: they say how many prompts come, and when")
+        system, prompts = system.with_rates(arrivals.rates), arrivals.prompts
+    runs = FiniteRuns(
+        system=system, prompts=prompts, until=until, at_once=at_once, arrivals=arrivals, buffer=buffer, points=points
+    )
     _check(runs, replications, seed, workers)
     seeds = np.random.SeedSequence(seed).spawn(replications)
+    step = 1.0 if arrivals is None else 0.5
+    done = _all_played(runs, seeds, workers, lambda share: None if progress is None else progress(step * share))
+    result = _result(runs, done, seed, replications)
+    if arrivals is None or result.partial:
+        return result
+    poisson = replace(runs, arrivals=None)
+    try:
+        done = _all_played(poisson, seeds, workers, lambda share: None if progress is None else progress(step + step * share))
+    except KeyboardInterrupt:
+        return result
+    return replace(result, poisson=latencies(done))
+
+
+def _all_played(
+    runs: FiniteRuns, seeds: list[np.random.SeedSequence], workers: int, progress: Callable[[float], None]
+) -> list[Run]:
+    """The runs, or those that are in when interrupted."""
     done: list[Run] = []
     try:
         for part in _played(runs, seeds, workers):
             done.extend(part)
-            if progress is not None:
-                progress(len(done) / replications)
+            progress(len(done) / len(seeds))
     except KeyboardInterrupt:
         if not done:
             raise
     except TooMuchMemoryError:
-        field, value = ("until", until) if prompts is None else ("prompts", prompts)
+        field, value = _asked(runs)
         raise InputError(field, value, "less: the queues do not fit into memory") from None
-    return _result(runs, done, seed, replications)
+    return done
+
+
+def _asked(runs: FiniteRuns) -> tuple[str, object]:
+    """What says how long the runs are, and its value."""
+    if runs.arrivals is not None:
+        return "arrivals", f"{runs.arrivals.prompts:,} prompts"
+    return ("until", runs.until) if runs.prompts is None else ("prompts", runs.prompts)
 
 
 def _played(runs: FiniteRuns, seeds: list[np.random.SeedSequence], workers: int) -> Iterator[list[Run]]:
@@ -152,14 +187,13 @@ def _result(runs: FiniteRuns, done: list[Run], seed: int, asked: int) -> BurstRe
         prompts=runs.prompts,
         until=runs.until,
         at_once=runs.at_once,
+        log=runs.arrivals,
+        poisson=None,
         seed=seed,
         asked=asked,
         replications=len(done),
         prompts_per_run=sum(run.latency.size for run in done) / len(done),
-        mean=latency_mean(done),
-        p50=latency_quantile(done, 0.50),
-        p95=latency_quantile(done, 0.95),
-        p99=latency_quantile(done, 0.99),
+        **latencies(done)._asdict(),
         mean_deviation=deviation(means),
         makespan=mean_of_runs(ends),
         makespan_deviation=deviation(ends),
@@ -183,7 +217,8 @@ def _check(runs: FiniteRuns, replications: int, seed: int, workers: int) -> None
     """Refuse what is not a finite number of runs that fit into memory."""
     prompts, until = runs.prompts, runs.until
     if prompts is None and until is None:
-        raise InputError("prompts", InputError.MISSING, "how many prompts arrive, or the time up to which they do (until)")
+        allowed = "how many prompts arrive, or the time up to which they do (until), or a list of them (arrivals)"
+        raise InputError("prompts", InputError.MISSING, allowed)
     if prompts is not None and until is not None:
         raise InputError("until", until, "left out when the number of prompts is given")
     if runs.at_once and prompts is None:
@@ -216,7 +251,8 @@ def _check_room(runs: FiniteRuns, replications: int) -> None:
             longest = most / 2 / total
             raise InputError("until", runs.until, f"at most {longest:.3g} s at this rate with {replications:,} runs")
     elif runs.prompts > most:
-        raise InputError("prompts", runs.prompts, f"a whole number from 1 to {most:,} with {replications:,} runs")
+        field, value = _asked(runs)
+        raise InputError(field, value, f"a whole number from 1 to {most:,} with {replications:,} runs")
     room = MOST_LOOK_BYTES // (16 * runs.system.n_devices)  # two counts of four bytes, and a copy of them
     if replications * runs.points > room:
         allowed = f"at most {room // runs.points:,} with {runs.points} points on {runs.system.n_devices:,} devices"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.checks import FloatArray, IntArray
 from dmoa_theory.model.system import System
 from dmoa_theory.quantities import show_seconds, show_share
@@ -16,6 +17,7 @@ from dmoa_theory.simulation.bursts.burst_summary import (
     Band,
     BufferTimes,
     FirstFull,
+    Latencies,
     PromptPlaces,
     PublishedRuns,
     QueueTrajectories,
@@ -27,6 +29,7 @@ __all__ = ["BurstResult"]
 _SHOWN = 12
 _NOT_SHOWN = "-"
 _MEAN = "mean of devices"
+_LATENCIES = ("latency, mean", "latency, median", "latency, p95", "latency, p99")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -42,6 +45,10 @@ class BurstResult(Result):
         In each run; None where they arrive ``until`` a time.
     until : float or None, s
     at_once : bool
+    log : ArrivalLog or None
+        When and where prompts came, if that was given.
+    poisson : Latencies or None
+        Beside a log: the same number of prompts with Poisson arrivals at its rates.
     seed : int
     asked, replications : int
         Runs that were asked for, and that are in; fewer when interrupted.
@@ -80,6 +87,8 @@ class BurstResult(Result):
     prompts: int | None
     until: float | None
     at_once: bool
+    log: ArrivalLog | None
+    poisson: Latencies | None
     seed: int
     asked: int
     replications: int
@@ -127,6 +136,8 @@ class BurstResult(Result):
             assert self.until is not None
             return f"prompts until {show_seconds(self.until)}"
         counted = "1 prompt" if self.prompts == 1 else f"{self.prompts:,} prompts"
+        if self.log is not None:
+            return f"{counted} as in {self.log.name}" if self.log.name else f"{counted} as listed"
         return f"{counted} at once" if self.at_once else counted
 
     @property
@@ -180,6 +191,7 @@ class BurstResult(Result):
             "prompts": self.prompts,
             "until": self.until,
             "at_once": self.at_once,
+            "arrivals": None if self.log is None else self._logged(self.log),
             "seed": self.seed,
             "replications": self.replications,
             "partial": self.partial,
@@ -224,23 +236,45 @@ class BurstResult(Result):
             "warnings": self.system.warnings(),
         }
 
+    def _logged(self, log: ArrivalLog) -> dict[str, Any]:
+        """What the list of arrivals is like, and what Poisson arrivals would have made of it."""
+        seen = log.dispersion()
+        poisson = None if self.poisson is None else {name: _interval(each) for name, each in self.poisson._asdict().items()}
+        return {
+            "file": log.name or None,
+            "span": log.span,
+            "per_user": [
+                {"name": self.system.network.name(u), "prompts": log.counts[u], "rate": log.rates[u]}
+                for u in range(self.system.n_devices)
+            ],
+            "count_dispersion": seen.counts,
+            "count_window": seen.window,
+            "gap_scv": seen.gaps,
+            "poisson_chance": seen.chance,
+            "poisson": poisson,
+        }
+
     def table(self) -> Table:
         """Latency, queues and their spread from run to run."""
         runs = "1 run" if self.replications == 1 else f"{self.replications:,} runs"
         interrupted = f" of {self.asked:,}, interrupted" if self.partial else ""
         return Table(
             f"{self.arrivals} with {self.system.moa.label}, from empty queues (simulated, {runs}{interrupted})",
-            ("figure", "value", "95 % interval", "sd of one run"),
-            tuple(self._rows()),
+            ("figure", "value", "95 % interval", "sd of one run", *(() if self.poisson is None else ("Poisson arrivals",))),
+            tuple(self._rows() if self.poisson is None else self._rows_beside(self.poisson)),
         )
+
+    def _rows_beside(self, poisson: Latencies) -> Iterator[tuple[str, ...]]:
+        """The same with what Poisson arrivals make of the latencies."""
+        beside = dict(zip(_LATENCIES, poisson, strict=True))
+        for row in self._rows():
+            yield *row, _second(float(beside[row[0]].value)) if row[0] in beside else _NOT_SHOWN
 
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
         if self.prompts is None:
             yield "prompts in a run, mean", _number(self.prompts_per_run), _NOT_SHOWN, _NOT_SHOWN
-        yield "latency, mean", *_seconds(self.mean), _second(self.mean_deviation)
-        yield "latency, median", *_seconds(self.p50), _NOT_SHOWN
-        yield "latency, p95", *_seconds(self.p95), _NOT_SHOWN
-        yield "latency, p99", *_seconds(self.p99), _NOT_SHOWN
+        for name, latency in zip(_LATENCIES, (self.mean, self.p50, self.p95, self.p99), strict=True):
+            yield name, *_seconds(latency), _second(self.mean_deviation) if latency is self.mean else _NOT_SHOWN
         yield "last job done", *_seconds(self.makespan), _second(self.makespan_deviation)
         yield "number waiting, mean of devices", *_numbers(self.waiting_per_device), _number(self.waiting_deviation)
         yield "number there, mean of devices", *_numbers(self.in_system_per_device), _NOT_SHOWN

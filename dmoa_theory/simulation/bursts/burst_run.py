@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.checks import FloatArray, IntArray
 from dmoa_theory.model.system import System
 from dmoa_theory.simulation.kernel.recorded_run import count_arrivals, record_run
@@ -33,6 +34,8 @@ class FiniteRuns:
     until : float or None, s
     at_once : bool
         All prompts arrive at time 0.
+    arrivals : ArrivalLog or None
+        Prompts arrive as listed, all ``prompts`` of them.
     buffer : int or None
         Number of waiting jobs whose first time is noted.
     points : int
@@ -43,6 +46,7 @@ class FiniteRuns:
     prompts: int | None
     until: float | None
     at_once: bool
+    arrivals: ArrivalLog | None
     buffer: int | None
     points: int
 
@@ -101,7 +105,10 @@ def play(runs: FiniteRuns, seed: np.random.SeedSequence) -> Run:
         prompts = count_arrivals(runs.system, runs.until, seed=seed)
     if prompts == 0:
         return _nothing_arrived(runs)
-    trajectory = record_run(runs.system, queries=prompts, seed=seed, at_once=runs.at_once)
+    if runs.arrivals is not None:
+        trajectory = record_run(runs.system, arrivals=runs.arrivals, seed=seed)
+    else:
+        trajectory = record_run(runs.system, queries=prompts, seed=seed, at_once=runs.at_once)
     last_end = trajectory.last_end
     span = max(last_end, runs.until or 0.0)
     waiting, in_system = trajectory.waiting, trajectory.in_system

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,13 @@ __all__ = [
     "Band",
     "BufferTimes",
     "FirstFull",
+    "Latencies",
     "PromptPlaces",
     "PublishedRuns",
     "QueueTrajectories",
     "buffer_times",
     "deviation",
+    "latencies",
     "latency_mean",
     "latency_quantile",
     "mean_of_runs",
@@ -47,6 +50,15 @@ class Band:
     error: FloatArray
     lower: FloatArray
     upper: FloatArray
+
+
+class Latencies(NamedTuple):
+    """Latency over all prompts of all runs, s."""
+
+    mean: Interval
+    p50: Interval
+    p95: Interval
+    p99: Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,6 +184,11 @@ def latency_quantile(runs: Sequence[Run], level: float) -> Interval:
     upper = np.quantile(pooled, level + half) if enough and level + half < 1 else np.nan
     ends = np.asarray(lower), np.asarray(upper)
     return Interval(value=np.asarray(value), half_width=(ends[1] - ends[0]) / 2, lower=ends[0], upper=ends[1])
+
+
+def latencies(runs: Sequence[Run]) -> Latencies:
+    """Mean and percentiles over prompts."""
+    return Latencies(latency_mean(runs), *(latency_quantile(runs, level) for level in (0.50, 0.95, 0.99)))
 
 
 def prompt_places(runs: Sequence[Run]) -> PromptPlaces:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.checks import FloatArray
+from dmoa_theory.model.checks import FloatArray, IntArray
 from dmoa_theory.model.system import System
 from dmoa_theory.simulation.kernel import state as returned
 from dmoa_theory.simulation.kernel.device_queue import close_window
@@ -110,6 +110,13 @@ class Engine:
         """Let so many prompts arrive at time 0."""
         self.tables = self.tables._replace(arrival_rate=np.inf)
         self.run["next_arrival"] = 0.0
+
+    def arrive_as_listed(self, time: FloatArray, user: IntArray) -> None:
+        """Let prompts arrive at these times, in rising order, each at its user; all of them are recorded."""
+        assert self.record is not None
+        self.tables = self.tables._replace(listed=True)
+        self.record.arrival[:], self.record.user[:] = time, user
+        self.run["next_arrival"] = time[0]
 
     def go_on(self, stop_at: int) -> None:
         """Go on until query number ``stop_at`` is about to arrive.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.system import System
 from dmoa_theory.simulation.kernel.engine import Engine
 from dmoa_theory.simulation.kernel.records import Record
@@ -22,6 +23,7 @@ def record_run(
     until: float | None = None,
     seed: int | np.random.SeedSequence = 0,
     at_once: bool = False,
+    arrivals: ArrivalLog | None = None,
 ) -> Trajectory:
     """Exact (one sample path): a system that starts empty, until the last of its prompts is answered.
 
@@ -37,6 +39,8 @@ def record_run(
         Runs of one seed are alike up to where arrivals stop.
     at_once : bool
         Let all prompts arrive at time 0 instead of as a Poisson process; only with ``queries``.
+    arrivals : ArrivalLog, optional
+        Let prompts arrive as listed; without the others.
 
     Returns
     -------
@@ -55,9 +59,16 @@ def record_run(
     >>> alone = System.from_arrays([[0]], 0.5, 1.0, M=0, k=0, law="deterministic")
     >>> record_run(alone, queries=3, at_once=True).latency.tolist()
     [1.0, 2.0, 3.0]
+    >>> from dmoa_theory.model.arrival_log import ArrivalLog
+    >>> record_run(alone, arrivals=ArrivalLog(time=[0.0, 0.2, 5.0], user=[0, 0, 0], n_devices=1)).latency.tolist()
+    [1.0, 1.8, 1.0]
     >>> bool(record_run(alone, until=60.0).trace.arrival.max() <= 60.0)
     True
     """
+    if arrivals is not None:
+        if queries is not None or until is not None or at_once:
+            raise InputError("arrivals", arrivals, "alone: the list says how many prompts arrive, and when")
+        queries = arrivals.prompts
     if until is not None:
         if queries is not None or at_once:
             raise InputError("until", until, "left out when the number of prompts is given")
@@ -69,6 +80,8 @@ def record_run(
     engine = Engine(system, _fresh(seed), batches=1, recorded=queries)
     if at_once:
         engine.arrive_at_once(queries)
+    if arrivals is not None:
+        engine.arrive_as_listed(np.asarray(arrivals.time), np.asarray(arrivals.user))
     engine.go_on(queries)
     engine.finish()
     assert engine.record is not None

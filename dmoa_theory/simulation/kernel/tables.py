@@ -49,6 +49,7 @@ class Tables(NamedTuple):
     response_bytes: FloatArray  # (n,)
     weight_bytes: FloatArray  # (n,)
     tracks_memory: bool
+    listed: bool  # when prompts arrive, and whose, stands in the record beforehand
     block: np.uint64  # jobs of a device between two workings through its log
 
 
@@ -109,6 +110,7 @@ def tables_of(system: System) -> Tables:
         response_bytes=response,
         weight_bytes=weights,
         tracks_memory=bool(footprints),
+        listed=False,
         block=np.uint64(64 if n <= 256 else 16),
     )
 

@@ -105,9 +105,13 @@ def run_with_delays(tables, state, chance, memory, record, bins, stop_at, build=
             if run.free_slots == _ZERO:
                 return SLOTS_FULL
             run.next_query = query + 1
-            run.next_arrival = arrival + next_exponential(run, stream, exponentials) * mean_gap
             run.arrived_sum += arrival - run.window_start
-            u = draw_user(run, stream, uniforms, user_chance, user_alias)
+            if record is not None and tables.listed:
+                u = np.uint32(record.user[query])
+                run.next_arrival = record.arrival[query + 1] if query + 1 < record.arrival.size else math.inf
+            else:
+                run.next_arrival = arrival + next_exponential(run, stream, exponentials) * mean_gap
+                u = draw_user(run, stream, uniforms, user_chance, user_alias)
             now, layer, begin, batch = arrival, _NO_LAYER, arrival, run.batch
             slot = free_slot[run.free_slots - _ONE]
             if record is not None and query < record.arrival.size:
