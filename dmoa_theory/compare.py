@@ -312,6 +312,8 @@ def compare_over_load(
     ------
     InputError
         When there is no load, or one is not between 0 and 1.
+    KeyboardInterrupt
+        When a simulation was interrupted.
     """
     if not loads:
         raise InputError("loads", "none", "utilisations above 0 and below 1, such as 0.3,0.6,0.9")
@@ -331,7 +333,7 @@ def compare_over_load(
             workers=workers,
             progress=None if progress is None else lambda part, at=place: progress((at + part) / len(loads)),  # type: ignore[misc]
         )
-        comparisons.append(compare(latency(scaled), found))
+        comparisons.append(compare(latency(scaled), found.whole()))
     between = np.linspace(min(loads), max(loads), _CURVE) if len(loads) > 1 else np.array(loads)
     estimates = [latency(system.with_rates(system.rates * (load / now))) for load in between]
     curve = {name: np.array([getattr(estimate, name) for estimate in estimates]) for name in ("mean", "p95", "p99")}

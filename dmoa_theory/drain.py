@@ -176,7 +176,7 @@ def check_drain(
     share = system.rates / system.rates.sum()
     per_query = float(share @ (M * (k + 1) + 1))
     queries = int(np.clip(_JOBS / per_query, 1000, _QUERIES))
-    result = simulate(system, queries=queries, seed=seed, progress=lambda share: tell(0.5 + 0.2 * share))
+    result = simulate(system, queries=queries, seed=seed, progress=lambda share: tell(0.5 + 0.2 * share)).whole()
     runs = []
     for run, each in enumerate(np.random.SeedSequence(seed).spawn(bursts)):
         found = run_from_burst(system, each, longest=3 * expected, jobs=_JOBS)

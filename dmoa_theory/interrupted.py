@@ -60,15 +60,27 @@ def ignore_interruptions() -> bool:
 
 @contextmanager
 def deaf_to_interruptions() -> Iterator[None]:
-    """Ignore Ctrl-C for the moment in which processes are started: they inherit it, and who waits for them can end them."""
-    if threading.current_thread() is not threading.main_thread():
+    """Put Ctrl-C off for the moment in which processes are started.
+
+    They inherit that they do not hear it, for good: who waits for them can end them. Here it is heard when all are started, for
+    on a busy machine that moment may be seconds.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heard: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))
+    masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
     try:
         yield
     finally:
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
+    if heard:
+        signal.raise_signal(signal.SIGINT)
 
 
 def was_interrupted(error: BaseException) -> bool:

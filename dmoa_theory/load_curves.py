@@ -221,12 +221,10 @@ def load_curves(
 
 
 def _simulated(system: System, scale: float, queries: int, seed: int) -> list[SimulatedPoint]:
-    """A point; none where the run was too short to be steady, or was interrupted."""
+    """A point; none where the run was too short to be steady."""
     if system.link_rate is None:  # nobody asks for memory here, and looks at it take most of the time
         system = replace(system, footprint=None)
-    seen = simulate(system.with_rates(system.rates * scale), queries=queries, seed=seed)
-    if seen.partial:
-        raise KeyboardInterrupt
+    seen = simulate(system.with_rates(system.rates * scale), queries=queries, seed=seed).whole()
     if not seen.stable or not seen.queries:
         return []
     return [

@@ -115,12 +115,10 @@ def _how_long(system: System, queries: int) -> float:
     each = _jobs_per_prompt(system)
     if queries * each < _FEW_JOBS:
         return 0.0
-    one, two = (simulate(system, queries=max(1, int(jobs / each))) for jobs in _PILOTS)
-    if two.jobs <= one.jobs:  # interrupted
-        return 0.0
-    # the first of the two may have waited for another program: it cannot take longer than the second
-    before = min(one.seconds, two.seconds)
-    return before + queries * each * (two.seconds - before) / (two.jobs - one.jobs)
+    one, two = (simulate(system, queries=max(1, int(jobs / each))).whole() for jobs in _PILOTS)
+    if one.seconds >= two.seconds:  # it waited for another program, and says nothing
+        return queries * each * two.seconds / two.jobs
+    return one.seconds + queries * each * (two.seconds - one.seconds) / (two.jobs - one.jobs)
 
 
 def _duration(seconds: float) -> str:

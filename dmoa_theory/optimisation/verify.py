@@ -148,9 +148,7 @@ def try_out(
     on average, by less than its interval.
     """
     while True:
-        result = simulate(system, queries=queries, seed=seed)
-        if result.partial:  # half a trial proves nothing: who interrupted it wants the end of the whole
-            raise KeyboardInterrupt
+        result = simulate(system, queries=queries, seed=seed).whole()  # half a trial proves nothing
         trial = Trial(result=result, figures=_figures(result, limits, predicted))
         if not trial.stable or not trial.open or 4 * queries > most_queries:
             return trial

@@ -124,6 +124,18 @@ class BurstResult(Result):
         """Whether the runs were interrupted."""
         return self.replications < self.asked
 
+    def whole(self) -> BurstResult:
+        """The same, for work that goes on with it.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When it was interrupted: who did that wants the end of the rest too.
+        """
+        if self.partial:
+            raise KeyboardInterrupt
+        return self
+
     @property
     def busiest(self) -> IntArray:
         """Devices in order of the jobs that are there on average, the most first; shape (n,)."""

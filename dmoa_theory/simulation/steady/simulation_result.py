@@ -151,6 +151,18 @@ class SimulationResult(Result):
         """Mean latency over all prompts, s."""
         return float(self.mean.value)
 
+    def whole(self) -> SimulationResult:
+        """The same, for work that goes on with it.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When it was interrupted: who did that wants the end of the rest too.
+        """
+        if self.partial:
+            raise KeyboardInterrupt
+        return self
+
     @property
     def reached(self) -> float:
         """The larger relative half width of mean and p95 of the latency; NaN when unknown."""

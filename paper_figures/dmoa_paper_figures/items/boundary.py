@@ -75,7 +75,9 @@ def _beside_the_edge(settings: Settings) -> tuple[tuple[str, float, bool, bool],
                 System(network=network, arrival_rate=factor * edge, service=ServiceTime.exponential(1.0), moa=MoA(*_SHOWN)),
                 queries=settings.queries // 4,
                 seed=settings.seed,
-            ).stable
+            )
+            .whole()
+            .stable
             for factor in (0.9, 1.2)
         ]
         found.append((name, edge, stable[0], stable[1]))

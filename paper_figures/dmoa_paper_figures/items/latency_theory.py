@@ -49,7 +49,7 @@ def points(settings: Settings) -> tuple[Point, ...]:
         for load in (0.3, 0.7) if settings.quick else (0.1, 0.3, 0.5, 0.7, 0.8, 0.9):
             system = stable_system(M, k, load, settings)
             estimate = latency(system)
-            seen = simulate(system, queries=2 * settings.queries, seed=settings.seed + 7)
+            seen = simulate(system, queries=2 * settings.queries, seed=settings.seed + 7).whole()
             found.append(
                 Point(
                     M=M,

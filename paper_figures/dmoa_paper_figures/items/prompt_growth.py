@@ -62,7 +62,7 @@ def _beside_the_edge(settings: Settings) -> tuple[tuple[float, bool], ...]:
     edge = next(true for M, k, _, true in boundaries() if (M, k) == (2, 3))
     theorem = next(first for M, k, first, _ in boundaries() if (M, k) == (2, 3))
     return tuple(
-        (rate / edge, simulate(grown_system(2, 3, rate), queries=settings.queries // 4, seed=settings.seed).stable)
+        (rate / edge, simulate(grown_system(2, 3, rate), queries=settings.queries // 4, seed=settings.seed).whole().stable)
         for rate in (0.9 * edge, 0.95 * theorem)
     )
 

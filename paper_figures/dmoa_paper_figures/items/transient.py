@@ -81,7 +81,7 @@ def _by_count(settings: Settings) -> dict[tuple[int, int], list[tuple[int, float
 
 
 def _steady(system: System, load: float, settings: Settings, seed: int) -> _Steady:
-    found = simulate(system, queries=settings.queries, seed=seed)
+    found = simulate(system, queries=settings.queries, seed=seed).whole()
     return _Steady(
         load=load,
         rate=float(system.rates[0]),
