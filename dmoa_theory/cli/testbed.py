@@ -35,10 +35,13 @@ __all__ = ["testbed"]
 
 _NOT_AS_ASKED = 3
 _INTERRUPTED = 130
-#: A run longer than this is announced with its length, and one longer than that has to be asked for, s.
-_LONG, _TOO_LONG = 60.0, 600.0
+#: A run longer than this is announced with its length, one longer than that has to be asked for, and even then one
+#: longer than the last is warned of, s.
+_LONG, _TOO_LONG, _MUCH_TOO_LONG = 60.0, 600.0, 1800.0
 #: Mean service below which messages and the machine's own ticks show, s.
 _SHORTEST = 0.05
+#: What a node needs between two jobs, s, and the share of their mean service beyond which that is warned of.
+_BETWEEN_JOBS, _NOTICED = 0.0003, 0.02
 #: Mean service below which a run would measure nothing but messages, s; and a load that is a slip of the keyboard.
 _QUICKEST, _MOST_LOAD = 0.001, 100.0
 
@@ -62,8 +65,11 @@ def testbed(
         float | None, Parameter(help="Scale all rates so that the busiest device has this load, by the scenario's times.")
     ] = None,
     speed: Annotated[
-        float | None,
-        Parameter(help="Run the scenario's times so many times faster: service, delays, arrivals (paced, padded)."),
+        float | Literal["auto"] | None,
+        Parameter(
+            help="Run the scenario's times so many times faster: service, delays, arrivals (paced, padded); "
+            "auto takes about a minute."
+        ),
     ] = None,
     prompts: Annotated[
         Path | None, Parameter(help="JSON of AlpacaEval's kind to take prompts from; answers go to outputs.json in --out.")
@@ -131,8 +137,12 @@ def testbed(
         plan = _plan(chosen, backend, engine, count, seed, asked, output_tokens, open_queries, peer_jobs, patience)
         system = _loaded(options.system(scenario), load)
         _not_too_long(system, count, speed, chosen)
+        if speed == "auto" and chosen != "real":
+            speed = _good_speed(system, count)
         speed = 1.0 if speed is None else speed
         system = _faster(system, speed, chosen)
+        if chosen != "real":
+            _warn_of_speed(system, count, float(speed))
         out = None if options.out is None else Path(options.out)
         if out is not None:
             from dmoa_calibration.testbed.run_folder import check_new_folder
@@ -330,23 +340,47 @@ def _loaded(system: System, load: float | None) -> System:
     return system.with_rates(system.rates * (load / float(utilisation(system).max())))
 
 
-def _not_too_long(system: System, prompts: int, speed: float | None, mode: str) -> None:
+def _good_speed(system: System, prompts: int) -> float:
+    """At this a run takes about a minute, or longer where devices would have to be too quick for real processes."""
+    length = prompts / float(system.rates.sum())
+    return float(f"{min(max(length / _LONG, 1.0), _shortest(system) / _SHORTEST):.1g}")
+
+
+def _warn_of_speed(system: System, prompts: int, speed: float) -> None:
+    """Say in a line that a run, sped up as it is, will show the nodes' own overhead, or will take very long."""
+    good = float(f"{speed * _good_speed(system, prompts):.1g}")
+    shortest, length = _shortest(system), prompts / float(system.rates.sum())
+    if _NOTICED * shortest < _BETWEEN_JOBS:
+        said = (
+            f"inferences of {show_seconds(shortest)} are short for real processes, which need {1000 * _BETWEEN_JOBS:g} ms "
+            f"between two and more for a message; --speed {good:g} makes them {show_seconds(shortest * speed / good)}"
+        )
+    elif length > _MUCH_TOO_LONG and good > speed:
+        said = f"this run takes {show_seconds(length)}; --speed {good:g} makes that {show_seconds(length * speed / good)}"
+    else:
+        return
+    print(f"dmoa: {said}", file=sys.stderr)
+
+
+def _not_too_long(system: System, prompts: int, speed: float | str | None, mode: str) -> None:
     """Refuse a long run that nobody asked for by name."""
     length = prompts / float(system.rates.sum())
     if speed is None and mode != "real" and length > _TOO_LONG:
-        times = float(f"{max(min(length / _LONG, _shortest(system) / _SHORTEST), 1.0):.1g}")
+        times = max(_good_speed(system, prompts), 1.0)
         allowed = (
-            f"a factor: as it stands the run takes {show_seconds(length)}; {times:g} makes that {show_seconds(length / times)}"
+            f"a factor: as it stands the run takes {show_seconds(length)}; {times:g} (or auto) makes that "
+            f"{show_seconds(length / times)}"
         )
         raise InputError("--speed", InputError.MISSING, allowed)
 
 
-def _faster(system: System, speed: float, mode: str) -> System:
+def _faster(system: System, speed: float | str, mode: str) -> System:
     """All times of the scenario divided by one number; loads stay."""
     from dmoa_theory.live.run_system import sped_up
 
     if mode == "real" and speed != 1:
         raise InputError("--speed", speed, "1 with mode real: an LLM takes its own time")
+    speed = float(speed)
     found = sped_up(system, speed)
     shortest = _shortest(found)
     if speed > 1 and shortest < _QUICKEST:

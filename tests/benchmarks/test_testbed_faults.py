@@ -159,7 +159,7 @@ def test_a_node_that_answers_garbage(tmp_path, signs):
     settings = {"service": SERVICE, "moa": {"M": 2, "k": 2}, "timeouts": {"response": 2.0} | GIVES_UP}
     with (
         network(tmp_path, 4, **settings) as nodes,
-        FalseNode("liar", nodes.key, [node.url for node in nodes.nodes.values()], signs=signs) as liar,
+        FalseNode("liar", nodes.key, {each: node.url for each, node in nodes.nodes.items()}, signs=signs) as liar,
     ):
 
         async def lie() -> list[dict]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import aiohttp
 from aiohttp import web
@@ -23,8 +23,8 @@ NONSENSE = b'{"v": 1, "text": [[[}\x00\xff not even JSON'
 class FalseNode:
     """Heartbeats like a good one; ``signs`` says whether it acknowledges jobs properly before it sends nonsense back."""
 
-    def __init__(self, name: str, key: str, others: Iterable[str], *, signs: bool) -> None:
-        self._name, self._others, self._signs = name, list(others), signs
+    def __init__(self, name: str, key: str, others: Mapping[str, str], *, signs: bool) -> None:
+        self._name, self._others, self._signs = name, others, signs
         self._signer = Signer(Secret(key.encode()), name)
         self.asked = 0
         self.refusals: list[int] = []
@@ -65,7 +65,7 @@ class FalseNode:
             heartbeat += 1
             own = MemberRecord(name=self._name, url=self._url, incarnation=int(time.time()), heartbeat=heartbeat)
             message = GossipMessage(sender=self._name, members=[own]).model_dump_json().encode()
-            for url in self._others:
+            for url in self._others.values():
                 await self._post(url, GOSSIP_PATH, message, "*")
             await asyncio.sleep(0.1)
 
@@ -90,7 +90,7 @@ class FalseNode:
             + b'","text":"t"}',
         )
         for lie in lies:
-            self.refusals.append(await self._post(job.reply_to, RESPONSE_PATH, lie, job.origin))
+            self.refusals.append(await self._post(self._others[job.origin], RESPONSE_PATH, lie, job.origin))
         return web.Response(body=acknowledged, status=202, headers=headers)
 
     async def _post(self, url: str, path: str, body: bytes, receiver: str) -> int:

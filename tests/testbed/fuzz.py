@@ -188,7 +188,7 @@ class Fuzzer:
 
     def _job(self, origin: str = "z") -> bytes:
         job = {"v": 1, "job": f"{origin}:q:0:{self._name}", "query": "q", "stage": 0, "kind": "first", "origin": origin}
-        return json.dumps(job | {"reply_to": "http://127.0.0.1:9", "k": 1, "prompt": "why?"}).encode()
+        return json.dumps(job | {"k": 1, "prompt": "why?"}).encode()
 
 
 def request(method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:

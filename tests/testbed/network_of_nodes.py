@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -41,6 +43,23 @@ def config(name: str, folder: Path, *, seconds: float = 0.01, **changes: Any) ->
         "timeouts": timeouts,
     }
     return NodeConfig.model_validate(given | changes)
+
+
+def reserved_ports(count: int) -> list[int]:
+    """Ports for nodes, which nobody else is given as long as the tests run, however long a node takes to start.
+
+    On Linux an address may be taken by several who allow it (SO_REUSEADDR, as nodes do) as long as only one of them listens.
+    """
+    if sys.platform != "linux":
+        return free_ports(count)
+    ports = []
+    for _ in range(count):
+        holder = socket.socket()
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        atexit.register(holder.close)
+        ports.append(int(holder.getsockname()[1]))
+    return ports
 
 
 class NodeProcess:
@@ -160,11 +179,20 @@ class Network:
 
             await until(seen)
 
+    async def until_gone(self, name: str, other: str) -> str | None:
+        """Wait until a node waits for another no more; why."""
+        async with self.client(name) as client:
+
+            async def state(_: int) -> str | None:
+                return next((each["state"] for each in (await client.status())["members"] if each["name"] == other), None)
+
+            return await eventually(state, lambda state: state in ("left", "dead"))
+
 
 def network(folder: Path, settings: Iterable[dict[str, Any]] | int = 4, **common: Any) -> Network:
     """So many nodes alike, or nodes with these differences, named a, b, ..."""
     each = [{}] * settings if isinstance(settings, int) else list(settings)
-    ports = free_ports(len(each))
+    ports = reserved_ports(len(each))
     seeds = [f"http://127.0.0.1:{port}" for port in ports]
     names = "abcdefghij"
     return Network(
@@ -193,6 +221,7 @@ async def eventually(attempt: Callable[[int], Awaitable[_T]], holds: Callable[[_
     end, number = time.monotonic() + PATIENCE, 0
     while not holds(found := await attempt(number)):
         assert time.monotonic() < end, found
+        await asyncio.sleep(0.03)
         number += 1
     return found
 

@@ -80,11 +80,12 @@ class Proxies:
             sender = found[1].decode() if found else "?"
             if self._cut_off is None or self._cut_off not in (sender, target):
                 there, onwards = await asyncio.open_connection("127.0.0.1", self._targets[target])
-                place = sender, target, writer, onwards
-                self._open.append(place)
-                onwards.write(head)
-                await asyncio.gather(_pump(reader, onwards), _pump(there, writer))
-                self._open.remove(place)
+                if self._cut_off is None or self._cut_off not in (sender, target):  # still
+                    place = sender, target, writer, onwards
+                    self._open.append(place)
+                    onwards.write(head)
+                    await asyncio.gather(_pump(reader, onwards), _pump(there, writer))
+                    self._open.remove(place)
                 onwards.transport.abort()
         writer.transport.abort()
 

@@ -14,9 +14,10 @@ import pytest
 
 from dmoa_calibration.testbed.config import NodeConfig
 from dmoa_calibration.testbed.launch import CLIENT_TOKEN, PEER_KEY, LocalNetwork, kill, resident_bytes
-from dmoa_calibration.testbed.scenario_nodes import free_ports, node_configs
+from dmoa_calibration.testbed.scenario_nodes import node_configs
 from dmoa_theory import System
 from dmoa_theory.errors import CalibrationError
+from tests.testbed.network_of_nodes import PATIENCE, answered, reserved_ports
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,19 +26,20 @@ def _configs(folder: Path, n: int = 2) -> list[NodeConfig]:
     everybody = [[int(u != v) for v in range(n)] for u in range(n)]
     system = System.from_arrays(everybody, 1.0, 0.02, M=1, k=1)
     secrets = {"peer_key": {"env": PEER_KEY}, "client_token": {"env": CLIENT_TOKEN}}
-    return node_configs(system, folder, mode="paced", ports=free_ports(n), **secrets)  # type: ignore[arg-type]
+    return node_configs(system, folder, mode="paced", ports=reserved_ports(n), **secrets)  # type: ignore[arg-type]
 
 
 def _alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):  # it may end between two looks
         return False
-    return not Path(f"/proc/{pid}/stat").exists() or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def _gone(pids: list[int], patience: float = 10.0) -> bool:
-    until = time.monotonic() + patience
+def _gone(pids: list[int]) -> bool:
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         if not any(_alive(pid) for pid in pids):
             return True
@@ -52,7 +54,7 @@ def test_nodes_meet_answer_and_are_ended(tmp_path: Path) -> None:
         async with LocalNetwork(_configs(tmp_path), tmp_path) as network:
             node = network.nodes[0]
             await node.client.submit("Why?", "p1")
-            answer = await node.client.answer("p1", wait=30)
+            answer = await answered(node.client, "p1")
             assert resident_bytes(node.pid) or sys.platform != "linux"
             return [each.pid for each in network.nodes], answer["state"], network.token
 
@@ -106,7 +108,7 @@ def test_a_killed_node_is_started_again(tmp_path: Path) -> None:
             assert network.nodes[1].client is node.client  # whoever asks while it starts hears that nobody is there, no more
             again = await starting
             assert again.url == node.url
-            return str((await again.client.answer("p1", wait=30))["state"])
+            return str((await answered(again.client, "p1"))["state"])
 
     assert asyncio.run(run()) == "done"
 
@@ -162,7 +164,7 @@ def test_nodes_do_not_outlive_their_launcher(tmp_path: Path, how: signal.Signals
         pids = [int(pid) for pid in launcher.stdout.readline().split()]
         assert len(pids) == 2
         launcher.send_signal(how)
-        launcher.wait(20)
+        launcher.wait(PATIENCE)
         assert _gone(pids)
     finally:
         launcher.kill()

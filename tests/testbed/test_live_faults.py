@@ -7,9 +7,19 @@ import signal
 from collections import Counter
 
 from dmoa_calibration.testbed.client import RefusedQuery
-from dmoa_calibration.testbed.scenario_nodes import free_ports
 from tests.testbed.false_node import FalseNode
-from tests.testbed.network_of_nodes import QUICK, Network, NodeProcess, answered, config, eventually, network, run
+from tests.testbed.network_of_nodes import (
+    QUICK,
+    Network,
+    NodeProcess,
+    answered,
+    config,
+    eventually,
+    network,
+    reserved_ports,
+    run,
+    until,
+)
 from tests.testbed.partition import Proxies
 
 
@@ -48,9 +58,13 @@ def test_a_killed_node_and_a_killed_origin_lose_nothing_and_answer_once(tmp_path
             for name in ("a", "c"):
                 found = await answers(nodes, name, ids)
                 assert all(answer["answer"] for answer in found)
-                taken_over = {event["query"] for event in nodes[name].events("query_resumed")}
-                assert {answer["id"] for answer in found if answer["resumed"]} == taken_over
-                assert name == "a" or not taken_over
+                resumed = {answer["id"] for answer in found if answer["resumed"]}
+
+                async def told_of(name: str = name, resumed: set[str] = resumed) -> bool:
+                    return {event["query"] for event in nodes[name].events("query_resumed")} == resumed
+
+                await until(told_of)  # events are written a few times a second
+                assert name == "a" or not resumed
                 assert [answer["notes"] for answer in found if answer["degraded"]] == []
                 async with nodes.client(name) as client:
                     listed = Counter(answer["id"] for answer in (await client.results())["results"])
@@ -105,7 +119,7 @@ def test_a_neighbour_that_answers_garbage_is_replaced(tmp_path):
     weights = {"a": 0.0, "b": 1.0, "liar": 1e9}
     with network(tmp_path, 2, moa={"M": 1, "k": 1}, timeouts={"response": 1.5} | QUICK, neighbours=weights) as nodes:
         for signs in (True, False):
-            with FalseNode("liar", nodes.key, [node.url for node in nodes.nodes.values()], signs=signs) as liar:
+            with FalseNode("liar", nodes.key, {each: node.url for each, node in nodes.nodes.items()}, signs=signs) as liar:
 
                 async def ask(number: int, signs: bool = signs) -> dict:
                     await nodes.until_members("a", {"liar": "alive", "b": "alive"})
@@ -118,13 +132,13 @@ def test_a_neighbour_that_answers_garbage_is_replaced(tmp_path):
 
                 answer = run(lambda: eventually(ask, lied_to))
                 assert liar.asked >= 1
-                assert set(liar.refusals) <= {400, 403}
+                assert set(liar.refusals) <= {0, 400, 403}  # 0: the connection broke
             assert {response["device"] for response in answer["layers"][0]["responses"]} == {"a", "b"}
             run(lambda: nodes.until_members("a", {"liar": "dead"}))
 
 
 def test_both_sides_of_a_partition_go_on_and_grow_together_again(tmp_path):
-    ports = dict(zip("abcd", free_ports(4), strict=True))
+    ports = dict(zip("abcd", reserved_ports(4), strict=True))
     with Proxies(ports) as proxies:
         seeds = list(proxies.urls.values())
         settings = [{"port": ports[name], "advertise": proxies.urls[name], "seeds": seeds} for name in "abcd"]
@@ -164,23 +178,30 @@ def test_a_full_node_refuses_says_when_to_come_back_and_keeps_what_it_took(tmp_p
     limits = {"open_queries": 3, "peer_jobs": 0}
     with network(tmp_path, 2, seconds=0.3, moa={"M": 1, "k": 1}, limits=limits, timeouts={"response": 4.0}) as nodes:
 
-        async def flood() -> None:
+        async def flood(number: int) -> tuple[int, set[str]]:
+            """How many of 12 prompts were refused, and why those taken did without the neighbour."""
             async with nodes.client("a") as client:
-                sent = await asyncio.gather(*(client.submit("p", f"f{i}") for i in range(12)), return_exceptions=True)
+                before = (await client.status())["queries"]["refused"]
+                sent = await asyncio.gather(*(client.submit("p", f"{number}-{i}") for i in range(12)), return_exceptions=True)
                 taken = [each["id"] for each in sent if isinstance(each, dict)]
                 refused = [each for each in sent if isinstance(each, RefusedQuery)]
                 assert len(taken) + len(refused) == 12
-                assert 3 <= len(taken) < 12  # those who come late may find that the first are done
-                assert {each.status for each in refused} == {429}
+                assert len(taken) >= 3  # those who come late may find that the first are done
+                assert {each.status for each in refused} <= {429}
                 assert all(1 <= each.retry_after <= 60 for each in refused)
                 found = await answers(nodes, "a", taken)
-                assert {answer["layers"][0]["replaced"][0]["reason"] for answer in found} == {"its queue is full"}
                 status = await client.status()
-                assert status["queries"]["refused"] == len(refused)
+                assert status["queries"]["refused"] - before == len(refused)
                 assert status["queue"]["held_bytes"] == 0
-                assert (await client.submit("p", "room-again"))["state"] in {"accepted", "running"}
+                await submit(nodes, "a", [f"{number}-room-again"])
+                await answers(nodes, "a", [f"{number}-room-again"])
+                return len(refused), {answer["layers"][0]["replaced"][0]["reason"] for answer in found}
 
-        run(flood)
+        def as_it_should(seen: tuple[int, set[str]]) -> bool:
+            refused, reasons = seen
+            return refused > 0 and reasons == {"its queue is full"}
+
+        run(lambda: eventually(flood, as_it_should))
 
 
 def test_nodes_that_join_leave_or_die_are_noticed_by_all_without_a_central_list(tmp_path):
@@ -189,10 +210,17 @@ def test_nodes_that_join_leave_or_die_are_noticed_by_all_without_a_central_list(
         nodes.nodes["new"] = NodeProcess(settings, nodes.environment)
         nodes["new"].start()
         nodes["new"].wait_until_ready()
-        run(nodes.until_all_know_each_other)
-        assert nodes["new"].stop() == 0
-        for name in "ab":
-            run(lambda name=name: nodes.until_members(name, {"new": "left"}))
+
+        async def goes(_: int) -> set[str | None]:
+            """What the others think of it in the end: dead where they did not hear its goodbye, as on a busy machine."""
+            if nodes["new"].process.poll() is not None:
+                nodes["new"].start()
+                nodes["new"].wait_until_ready()
+            await nodes.until_all_know_each_other()
+            assert nodes["new"].stop() == 0
+            return {await nodes.until_gone(name, "new") for name in "ab"}
+
+        run(lambda: eventually(goes, lambda seen: seen == {"left"}))
         nodes["new"].start()
         nodes["new"].wait_until_ready()
         run(nodes.until_all_know_each_other)

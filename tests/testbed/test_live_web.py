@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from dmoa_calibration.testbed.launch import LocalNetwork
-from dmoa_calibration.testbed.scenario_nodes import free_ports, node_configs
+from dmoa_calibration.testbed.scenario_nodes import node_configs
 from dmoa_theory import System
-from tests.testbed.network_of_nodes import PATIENCE
+from tests.testbed.network_of_nodes import PATIENCE, reserved_ports
 
 BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 MISSING = "no chromium on this machine (Debian: apt-get install chromium): the web page was not tried in a browser"
@@ -29,10 +29,10 @@ def _in_browser(folder: Path, visit: Callable[[Any, LocalNetwork], Awaitable[Non
     async def run() -> None:
         everybody = [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
         system = System.from_arrays(everybody, 0.5, [0.02, 0.03, 0.04], M=2, k=1)
-        configs = node_configs(system, folder, mode="paced", ports=free_ports(3))
+        configs = node_configs(system, folder, mode="paced", ports=reserved_ports(3))
         troubles: list[str] = []
         async with LocalNetwork(configs, folder) as network, async_api.async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+            browser = await playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"], timeout=1000 * PATIENCE)
             try:
                 page = await browser.new_page(viewport={"width": 900, "height": 1200})
                 page.set_default_timeout(1000 * PATIENCE)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmoa_calibration.testbed.protocol.gossip import Gossip
 from dmoa_calibration.testbed.protocol.membership import MOST_MEMBERS, Membership, MemberState
 from dmoa_calibration.testbed.protocol.messages import LATEST, GossipMessage, MemberRecord
+from dmoa_calibration.testbed.protocol.peer_hosts import PeerHosts
 
 URL = "http://127.0.0.1:1"
 
@@ -145,3 +148,43 @@ def test_no_flood_of_names_makes_gossip_longer_than_a_message():
     assert len(told.members) == 1 + MOST_MEMBERS
     assert next(each for each in told.members if each.name == "n0").heartbeat == 2
     assert len(told.model_dump_json()) < 2**21
+
+
+# -- where others may be ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("own", "seeds", "allowed", "may", "may_not"),
+    [
+        # whom no other machine can reach has nothing to do with any
+        (URL, [], None, ["http://127.0.0.1:2", "http://[::1]:2", "http://localhost:2"], ["http://10.0.0.1:2", "http://evil:2"]),
+        (URL, ["http://desk:1"], None, ["http://DESK:2", "http://127.9.9.9:2"], ["http://10.0.0.1:2"]),
+        ("http://10.0.0.1:1", [], None, ["http://10.0.0.2:2", "http://anywhere:2"], []),
+        (
+            "http://10.0.0.1:1",
+            ["http://192.168.0.9:1"],
+            ["10.0.0.0/24", "desk"],
+            ["http://10.0.0.99:2", "http://desk:2", "http://192.168.0.9:5"],
+            ["http://10.0.1.1:2", "http://127.0.0.1:2", "http://169.254.169.254", "http://desk.evil:2", "http://0x0a000001:2"],
+        ),
+    ],
+)
+def test_other_nodes_are_where_they_may_be(own, seeds, allowed, may, may_not):
+    hosts = PeerHosts(own, seeds, allowed)
+    assert [url for url in (*may, *may_not) if hosts.may_have(url)] == may
+
+
+def test_who_is_said_to_be_where_no_node_may_be_is_taken_for_nobody(caplog):
+    """Neither asked nor told anything, whoever says so; what it says of the others counts, and of this node itself."""
+    a = node("a", incarnation=5)
+    gossip = Gossip(a, None, [], PeerHosts(URL, [], None), 1.0)  # type: ignore[arg-type]
+    elsewhere = record("c").model_copy(update={"url": "http://10.0.0.1:80"})
+    old_self = record("a", incarnation=7).model_copy(update={"url": "http://10.0.0.1:80"})
+    answer = gossip.answer(GossipMessage(sender="b", members=[record("b"), elsewhere, old_self]))
+    assert set(a.members()) == {"b"}
+    assert {each.url for each in answer.members} == {URL}
+    assert a.incarnation == 8
+    assert "b says that c is at http://10.0.0.1:80, where no node may be (peer_hosts)" in caplog.text
+    moved = record("b", heartbeat=9).model_copy(update={"url": "http://10.0.0.1:80"})
+    gossip.answer(GossipMessage(sender="b", members=[moved]))
+    assert a.members()["b"].record.url == URL

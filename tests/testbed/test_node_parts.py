@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,6 +81,41 @@ def test_users_choose_independently_even_where_their_queries_have_the_same_names
         together[names.index(one), names.index(other)] += 1
     assert chi2_contingency(together).pvalue > 1e-3
     assert chisquare(together.sum(axis=0)).pvalue > 1e-3
+
+
+def test_nodes_ask_as_a_scenario_with_very_unequal_probabilities_says_also_where_one_is_dead(tmp_path):
+    """Chi-square over the sets that are asked, each as likely as the product of its weights; so is whoever stands in."""
+    wanted = {"b": 0.95, "c": 0.6, "d": 0.3, "e": 0.1, "f": 0.05}
+    rows = [f"a,{name},{p}" for name, p in wanted.items()]
+    rows += [f"{u},{v},0.4" for u in wanted for v in "abcdef" if v != u]
+    (tmp_path / "best.csv").write_text("from,to,probability\n" + "\n".join(rows))
+    (tmp_path / "s.toml").write_text(
+        '[network]\ntopology = "complete"\nn = 6\nnames = ["a", "b", "c", "d", "e", "f"]\n[arrivals]\nrate = 0.1\n'
+        '[service]\nmean = 0.1\n[moa]\nM = 1\nk = 2\nselection = "best.csv"\n'
+    )
+    of_a = node_configs(load_scenario(tmp_path / "s.toml"), tmp_path, mode="paced", ports=range(1, 7), seed=5)[0]
+    there = list(wanted)
+    desk = NeighbourDesk.__new__(NeighbourDesk)
+    desk.own, desk._config, desk._peers = "a", of_a, object()
+    desk._membership = SimpleNamespace(reachable=lambda: there)
+
+    def law(names: list[str], k: int) -> dict[frozenset[str], float]:
+        weight = {frozenset(each): np.prod([of_a.neighbours[name] for name in each]) for each in combinations(names, k)}
+        return {each: w / sum(weight.values()) for each, w in weight.items()}
+
+    def agree(drawn: list[frozenset[str]], expected: dict[frozenset[str], float]) -> bool:
+        counted = Counter(drawn)
+        assert set(counted) <= set(expected)
+        found = chisquare([counted[each] for each in expected], [len(drawn) * p for p in expected.values()])
+        return found.pvalue > 1e-3
+
+    draws, pairs = range(20_000), law(there, 2)
+    assert {name: sum(p for each, p in pairs.items() if name in each) for name in wanted} == pytest.approx(wanted)
+    assert agree([frozenset(desk.choose(str(i), 0, 2)) for i in draws], pairs)
+    asked = [SimpleNamespace(asked=["a", "b", "c"], query=str(i), stage=0) for i in draws]
+    assert agree([frozenset({desk.substitute(run)}) for run in asked], law(["d", "e", "f"], 1))
+    there.remove("b")
+    assert agree([frozenset(desk.choose(str(i), 0, 2)) for i in draws], law(there, 2))
 
 
 # -- how long ---------------------------------------------------------------------------------------------------------
@@ -242,8 +277,35 @@ def test_a_node_set_up_by_hand_needs_little(tmp_path: Path):
     node = read_node_config(file)
     assert (node.neighbours, node.moa.quorum, node.limits.open_queries) == (None, None, 1000)
     file.write_text(file.read_text().replace("k = 2", "k = -2"))
-    with pytest.raises(InputError, match=r"node.toml: moa.k = -2: .* greater than or equal to 0"):
+    with pytest.raises(InputError, match=r"node.toml: moa.k = -2: .* greater than or equal to 0$"):
         read_node_config(file)
+
+
+def test_all_that_is_wrong_with_a_configuration_is_told_at_once(tmp_path: Path):
+    file = tmp_path / "node.toml"
+    file.write_text('nam = "a"\nmode = "pased"\nseeds = ["http://a:1", "b"]\npeer_hosts = ["10.0.0.0/99"]\nmoa = { M = 1 }\n')
+    with pytest.raises(InputError) as told:
+        read_node_config(file)
+    line = str(told.value)
+    for wrong in (
+        "name is missing: that of the node",
+        "nam = a: no such key, did you mean name?",
+        "mode = pased: ",
+        "seeds.1 = b: an address such as",
+        "peer_hosts.0 = 10.0.0.0/99: an address, a network such as 192.168.1.0/24, or a name",
+        "data_dir is missing: a folder",
+        "moa.k is missing: neighbours asked in each layer",
+    ):
+        assert line.count(wrong) == 1
+    assert "\n" not in line
+    file.write_text(
+        'name = "a"\nhost = "0.0.0.0"\ndata_dir = "a"\nmode = "paced"\nbackend = { name = "llama_cpp" }\n'
+        "moa = { M = 1, k = 1 }\n"
+    )
+    with pytest.raises(InputError) as told:
+        read_node_config(file)
+    for wrong in ("service is needed", "backend is needed", "peer_key and client_token are needed", "advertise is needed"):
+        assert str(told.value).count(wrong) == 1
 
 
 def test_names_that_cannot_stand_in_addresses_are_made_safe_and_stay_different():

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from dmoa_calibration.testbed.engines import open_engine
 from dmoa_calibration.testbed.helper import OtherJobError
 from dmoa_calibration.testbed.home import OtherPromptError
 from dmoa_calibration.testbed.node import Node
-from dmoa_calibration.testbed.protocol.messages import InferenceRequest, InferenceResponse
+from dmoa_calibration.testbed.protocol.messages import GossipMessage, InferenceRequest, InferenceResponse, MemberRecord
+from dmoa_calibration.testbed.protocol.peers import PeerAnswer
 from dmoa_calibration.testbed.protocol.secret_values import Secret
 from dmoa_theory.errors import InputError
 from tests.testbed.network_of_nodes import config, run
@@ -55,16 +57,21 @@ def left_behind(folder: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
 
 
 QUERY = ("insert into queries (id, arrived_wall, prompt) values ('q', 1.0, 'why?')", ())
+STAGE = "insert into stages (query, stage, asked) values"
 HOME_ALONE = {"M": 0, "k": 0}
 
 
 def stage(number: int, places: object) -> tuple[str, tuple[Any, ...]]:
-    return "insert into stages values ('q', ?, ?)", (number, json.dumps(places))
+    return f"{STAGE} ('q', ?, ?)", (number, json.dumps(places))
+
+
+def response(device: str, text: str, number: int = 0) -> str:
+    made = InferenceResponse(job=f"a:q:{number}:{device}", query="q", stage=number, device=device, text=text)
+    return made.model_dump_json()
 
 
 def answered(number: int, device: str, text: str) -> tuple[str, tuple[Any, ...]]:
-    made = InferenceResponse(job=f"a:q:{number}:{device}", query="q", stage=number, device=device, text=text)
-    return "insert into responses values ('q', ?, ?, ?)", (number, device, made.model_dump_json())
+    return "insert into responses values ('q', ?, ?, ?)", (number, device, response(device, text, number))
 
 
 def resumed(folder: Path, *left: tuple[str, tuple[Any, ...]], before: dict[str, int], now: dict[str, int]) -> dict[str, Any]:
@@ -100,11 +107,14 @@ def test_a_query_begins_anew_where_layers_or_neighbours_are_others_than_before(t
 @pytest.mark.parametrize(
     "left",
     [
-        [("insert into stages values ('q', 0, 'no json')", ())],
+        [(f"{STAGE} ('q', 0, 'no json')", ())],
+        [(f"{STAGE} ('q', 0, 5)", ())],
+        [(f"{STAGE} ('q', 0, cast(x'ff5b5d' as text))", ())],
         [stage(0, 5)],
         [stage(0, [[]])],
         [stage(0, [["a"]]), ("insert into responses values ('q', 0, 'a', '[]')", ()), stage(1, [["a"]])],
         [stage(0, [["a"]]), answered(0, "stranger", "t"), stage(1, [["a"]])],
+        [stage(0, [["a"]]), ("insert into responses select 'q', 0, 'a', ?", (response("b", "t"),)), stage(1, [["a"]])],
         [stage(1, [["a"]]), answered(1, "a", "of a stage without the one before")],
     ],
 )
@@ -115,7 +125,7 @@ def test_what_cannot_be_read_or_has_a_gap_is_asked_for_again(tmp_path, left):
     assert [layer["asked"] for layer in answer["layers"]] == [["a"]] * 3
 
 
-def test_a_job_that_cannot_be_read_is_left_out_and_the_others_are_served(tmp_path):
+def test_a_job_that_cannot_be_read_is_left_out_and_the_others_are_served(tmp_path, caplog):
     async def within() -> None:
         async with node_in(tmp_path, key=KEY):
             pass
@@ -126,6 +136,130 @@ def test_a_job_that_cannot_be_read_is_left_out_and_the_others_are_served(tmp_pat
             while node.queue.totals.served < 1:
                 await asyncio.sleep(0.01)
             assert node.helper.open == 1
+            assert node.status()["unreadable"] == {"queries": 0, "jobs": 1}
+            assert await node.journal.read("select job from jobs") == [("z:q:0:a",)]
+        assert f"{tmp_path}/a/journal.sqlite3: cannot read the entry of job 'z:broken:0:a', which is left out" in caplog.text
+
+    run(within)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "prompt = x'ff'",
+        "prompt = cast(x'ff' as text)",
+        "arrived_wall = 'long ago'",
+        "arrived_wall = 9e999",
+        "resumed = 'often'",
+        "id = 'no id', prompt = 5.5",
+        "id = cast(x'ff' as text)",
+        "id = x'00'",
+    ],
+)
+def test_a_query_that_cannot_be_read_ends_as_failed_and_the_others_go_on(tmp_path, caplog, change):
+    """Its user is told, the log names it and the file, it is counted once, and does not come up again."""
+
+    async def within() -> None:
+        async with node_in(tmp_path, moa=HOME_ALONE):
+            pass
+        well = ("insert into queries (id, arrived_wall, prompt) values ('well', 2.0, 'why?')", ())
+        left_behind(tmp_path, QUERY, (f"update queries set {change}", ()), well)
+        async with node_in(tmp_path, moa=HOME_ALONE) as node:
+            assert (await node.home.answer("well", wait=60.0))["state"] == "done"
+            lost, found = await node.home.results(0, 10, 0.0)
+            assert (lost["state"], found["state"], node.home.open) == ("failed", "done", 0)
+            assert "cannot be read; ask again, under another id" in lost["error"]
+            assert node.status()["unreadable"] == {"queries": 1, "jobs": 0}
+            if lost["id"] == "q":
+                assert (await node.home.answer("q"))["state"] == "failed"
+        said = f"{tmp_path}/a/journal.sqlite3: cannot read the entry of query "
+        assert [record.message.startswith(said) for record in caplog.records] == [True]
+        assert lost["id"] != "q" or caplog.records[0].message.endswith("query 'q', which counts as failed; all else goes on")
+        async with node_in(tmp_path, moa=HOME_ALONE) as node:
+            assert node.status()["unreadable"] == {"queries": 0, "jobs": 0}
+
+    run(within)
+
+
+def test_an_answer_that_cannot_be_read_keeps_none_of_the_others_back(tmp_path):
+    async def within() -> None:
+        async with node_in(tmp_path, moa=HOME_ALONE) as node:
+            for query_id in "xyz":
+                await ask(node, query_id)
+        left_behind(tmp_path, ("update queries set answer = '{' where id = 'x'", ()))
+        left_behind(tmp_path, ("update queries set answer = null where id = 'y'", ()))
+        async with node_in(tmp_path, moa=HOME_ALONE) as node:
+            assert [each["state"] for each in await node.home.results(0, 10, 0.0)] == ["failed", "failed", "done"]
+            assert "cannot be read" in (await node.home.answer("x"))["error"]
+
+    run(within)
+
+
+def test_own_and_neighbours_jobs_are_served_in_the_order_in_which_they_were_taken_on(tmp_path):
+    """Also by a process that hears of no other node yet, which it waits for before it asks neighbours."""
+    names = ["n1", "own1", "n2", "n3", "own2", "n4"]
+    plan = {"M": 1, "k": 0}
+
+    async def within() -> None:
+        async with node_in(tmp_path, key=KEY, moa=plan, seconds=3600.0) as node:
+            for name in names:
+                if name.startswith("own"):
+                    await node.home.accept(name, "why?", lambda: None)
+                else:
+                    await node.helper.take(job(f"z:{name}:0:a", "why?"), lambda: None)
+        nowhere = {"seeds": ["http://127.0.0.1:9"], "peer_key": {"env": "WITH_SEEDS"}}
+        async with node_in(tmp_path, key=KEY, moa=plan, **nowhere) as node:
+            while node.queue.totals.served < len(names):
+                await asyncio.sleep(0.01)
+            boot = node.incarnation
+        events = [json.loads(line) for line in (tmp_path / "a" / "events.jsonl").read_text().splitlines() if line]
+        started = [each for each in events if each["boot"] == boot and each["event"] == "job_started"]
+        assert [each["query"] for each in started if each["stage"] == 0] == names
+
+    run(within)
+
+
+def test_a_journal_from_before_the_order_was_kept_is_taken_over(tmp_path):
+    async def within() -> None:
+        async with node_in(tmp_path, key=KEY):
+            pass
+        left_behind(tmp_path, *((f"alter table {table} drop column queued_wall", ()) for table in ("stages", "jobs")))
+        left_behind(
+            tmp_path, ("insert into jobs (job, request) values (?, ?)", ("z:q:0:a", job("z:q:0:a", "why?").model_dump_json()))
+        )
+        async with node_in(tmp_path, key=KEY) as node:
+            while node.queue.totals.served < 1:
+                await asyncio.sleep(0.01)
+
+    run(within)
+
+
+def test_a_response_goes_where_the_heartbeat_of_its_origin_comes_from_and_waits_for_that(tmp_path):
+    """A job cannot name an address; a node that has just started learns it from the first heartbeat."""
+    left = job("z:q:0:a", "why?")
+
+    async def within() -> None:
+        async with node_in(tmp_path, key=KEY):
+            pass
+        left_behind(tmp_path, ("insert into jobs (job, request) values (?, ?)", (left.job, left.model_dump_json())))
+        async with node_in(tmp_path, key=KEY) as node:
+            sent: list[tuple[str, str]] = []
+
+            async def post(url: str, path: str, message: Any, receiver: str) -> PeerAnswer:
+                sent.append((url, receiver))
+                return PeerAnswer(200, b"", 1.0)
+
+            node.peers.post = post
+            while node.queue.totals.served < 1:
+                await asyncio.sleep(0.01)
+            assert (sent, node.helper.open) == ([], 1)
+            heartbeat = MemberRecord(name="z", url="http://127.0.0.1:7", incarnation=1, heartbeat=1)
+            node.gossip.answer(GossipMessage(sender="z", members=[heartbeat]))
+            while node.helper.open:
+                await asyncio.sleep(0.01)
+            assert sent == [("http://127.0.0.1:7", "z")]
+        with pytest.raises(ValidationError, match="reply_to"):
+            InferenceRequest.model_validate(left.model_dump() | {"reply_to": "http://127.0.0.1:9"})
 
     run(within)
 
@@ -182,9 +316,7 @@ def test_an_id_whose_answer_is_not_kept_any_more_can_be_used_again(tmp_path):
 
 def job(name: str, prompt: str) -> InferenceRequest:
     origin, query, number, _ = name.split(":")
-    return InferenceRequest(
-        job=name, query=query, stage=int(number), kind="first", origin=origin, reply_to="http://127.0.0.1:9", k=0, prompt=prompt
-    )
+    return InferenceRequest(job=name, query=query, stage=int(number), kind="first", origin=origin, k=0, prompt=prompt)
 
 
 def test_another_prompt_under_the_name_of_an_old_job_is_a_new_job(tmp_path):
@@ -218,10 +350,11 @@ def test_another_prompt_under_the_name_of_an_old_job_is_a_new_job(tmp_path):
 def test_an_answer_written_late_is_listed_late_so_that_nobody_misses_it(tmp_path):
     async def within() -> None:
         async with node_in(tmp_path, moa=HOME_ALONE) as node:
-            write, failed = node.journal.write, []
+            write, failed, room = node.journal.write, [], asyncio.Event()
 
             def full_for_the_first(*statements: Any) -> asyncio.Future[None]:
-                if not failed and statements[0][0].startswith("update queries set state"):
+                sql, values = statements[0]
+                if not room.is_set() and sql.startswith("update queries set state") and '"id": "first"' in str(values):
                     failed.append(statements)
                     refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                     refused.set_exception(sqlite3.OperationalError("database or disk is full"))
@@ -235,6 +368,7 @@ def test_an_answer_written_late_is_listed_late_so_that_nobody_misses_it(tmp_path
             await ask(node, "second")
             seen = await node.home.results(0, 10, 60.0)
             assert [(each["id"], each["seq"]) for each in seen] == [("second", 1)]
+            room.set()
             later = await node.home.results(1, 10, 60.0)
             assert [(each["id"], each["seq"]) for each in later] == [("first", 2)]
 

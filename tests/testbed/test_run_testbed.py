@@ -64,7 +64,7 @@ def test_quorums_and_link_delays_are_lived() -> None:
     assert (jobs.reached[away] - forked[away] >= 0.05).all()
     again = replay_run(record, system)
     assert again.prompts == 25
-    assert (again.measured >= again.replayed - 0.02).mean() > 0.9  # an overhead, give or take a job that overtook another
+    assert again.overhead > -0.02  # of all prompts together: a job may overtake another
 
 
 def test_users_differ_and_helpers_ask_nothing() -> None:

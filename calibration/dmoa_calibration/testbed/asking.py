@@ -53,7 +53,7 @@ class NeighbourDesk:
         return self._draw(k, set(), query, stage) if k else []
 
     def substitute(self, run: StageRun) -> str | None:
-        """Draw one that was not asked yet."""
+        """Draw one that was not asked yet, by the weights of those that are left."""
         asked = run.asked
         drawn = self._draw(1, set(asked), run.query, run.stage, len(asked))
         if not drawn:
@@ -86,6 +86,7 @@ class NeighbourDesk:
                 k=run.k,
                 prompt=run.prompt,
                 done=self.receive_own,
+                queued_wall=run.queued_wall,
             )
         )
 
@@ -98,7 +99,6 @@ class NeighbourDesk:
             stage=run.stage,
             kind=run.kind,
             origin=self.own,
-            reply_to=self._membership.url,
             k=run.k,
             prompt=run.prompt,
         )
@@ -127,8 +127,9 @@ class NeighbourDesk:
         """Write down whom a stage asks, and note the last replacement among the events."""
         self._journal.note(
             (
-                "insert into stages (query, stage, asked) values (?, ?, ?) on conflict do update set asked = excluded.asked",
-                (run.query, run.stage, json.dumps(run.places)),
+                "insert into stages (query, stage, asked, queued_wall) values (?, ?, ?, ?)"
+                " on conflict do update set asked = excluded.asked",
+                (run.query, run.stage, json.dumps(run.places), time.time()),
             )
         )
         if run.replaced:

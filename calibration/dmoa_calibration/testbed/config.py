@@ -6,11 +6,14 @@ import ipaddress
 import json
 import re
 import tomllib
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from dmoa_calibration.backends import LOADERS
 from dmoa_theory.errors import InputError
@@ -27,7 +30,10 @@ __all__ = [
     "ServiceConfig",
     "Timeouts",
     "TlsConfig",
+    "Url",
+    "check_url",
     "is_loopback",
+    "is_network",
     "read_node_config",
 ]
 
@@ -39,10 +45,55 @@ Three = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 _HOST = re.compile(r"[A-Za-z0-9._:%-]+")
 _MESSAGE_OVERHEAD = 4096  # bytes of a peer's message beside its text
+_NEEDED = {
+    "name": "that of the node, such as desk-2",
+    "data_dir": "a folder for its journal, made if it is not there",
+    "moa": "layers and neighbours, such as { M = 1, k = 1 }",
+    "moa.M": "layers, 0 or more",
+    "moa.k": "neighbours asked in each layer, 0 or more",
+    "mode": "paced, padded or real",
+}
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+def check_url(url: str) -> str:
+    """An address of a node: scheme, host and port, nothing else.
+
+    Raises
+    ------
+    ValueError
+        When it is anything else.
+    """
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in ("http", "https") or parts.port == 0
+        wrong = wrong or not url.isprintable() or not _HOST.fullmatch(parts.hostname or "")
+    except ValueError:
+        wrong = True
+    if wrong or parts.path.rstrip("/") or parts.query or parts.fragment or parts.username is not None or len(url) > 300:
+        raise ValueError("an address such as http://192.168.1.5:8400, without path, user or password")
+    return url.rstrip("/")
+
+
+def is_network(name: str) -> bool:
+    """Whether it is an address in numbers, or a network of them such as 192.168.1.0/24."""
+    try:
+        ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_host(name: str) -> str:
+    if not is_network(name) and not _HOST.fullmatch(name):
+        raise ValueError("an address, a network such as 192.168.1.0/24, or a name")
+    return name.lower()
+
+
+Url = Annotated[str, AfterValidator(check_url)]
 
 
 class MoaConfig(_Section):
@@ -181,8 +232,9 @@ class NodeConfig(_Section):
     name: Name
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 0
-    advertise: str | None = None
-    seeds: list[str] = []
+    advertise: Url | None = None
+    seeds: list[Url] = []
+    peer_hosts: list[Annotated[str, AfterValidator(_check_host)]] | None = None
     data_dir: Path
     moa: MoaConfig
     neighbours: dict[Name, Annotated[float, Field(ge=0)]] | None = None
@@ -205,53 +257,35 @@ class NodeConfig(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> NodeConfig:
+        if wrong := list(self._complaints()):
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def _complaints(self) -> Iterator[str]:
+        """What does not fit together, all of it."""
         if self.mode != "real" and not self.service:
-            raise ValueError(f"service is needed in mode {self.mode}: the times to keep")
+            yield f"service is needed in mode {self.mode}: the times to keep"
         if (self.backend is None) != (self.mode == "paced"):
-            raise ValueError("backend is needed in modes padded and real, and has no place in mode paced")
+            yield "backend is needed in modes padded and real, and has no place in mode paced"
         if self.message_bytes is not None and (self.link_rate is None or self.mode == "real"):
-            raise ValueError("message_bytes belongs to a link_rate, in modes paced and padded; real texts have their own")
-        for url in (*self.seeds, *([self.advertise] if self.advertise else [])):
-            check_url(url)
+            yield "message_bytes belongs to a link_rate, in modes paced and padded; real texts have their own"
         answers = self.moa.k + 1 if self.moa.M else 0
         longest = self.limits.prompt_bytes + answers * (self.limits.response_bytes + 32) + _MESSAGE_OVERHEAD
         if longest > self.limits.body_bytes:
-            raise ValueError(
+            yield (
                 f"limits.body_bytes must hold a prompt and k + 1 responses: {longest} or more,"
                 " or smaller prompt_bytes and response_bytes"
             )
         if self.neighbours is not None and self.moa.M and sum(w > 0 for w in self.neighbours.values()) < self.moa.k:
-            raise ValueError(f"neighbours must be at least k = {self.moa.k}, with weights above 0")
-        if self.seeds and self.peer_key is None:
-            raise ValueError("peer_key is needed with seeds, the same in all nodes: without a key a node has no neighbours")
-        if not is_loopback(self.host):
-            for field in ("peer_key", "client_token"):
-                if getattr(self, field) is None:
-                    raise ValueError(
-                        f"{field} is needed where others can reach the node (host {self.host}); 127.0.0.1 needs none"
-                    )
+            yield f"neighbours must be at least k = {self.moa.k}, with weights above 0"
+        missing = [name for name in ("peer_key", "client_token") if getattr(self, name) is None]
+        if missing and not is_loopback(self.host):
+            needed = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} needed"
+            yield f"{needed} where others can reach the node (host {self.host}); 127.0.0.1 needs none"
+        elif self.seeds and self.peer_key is None:
+            yield "peer_key is needed with seeds, the same in all nodes: without a key a node has no neighbours"
         if self.advertise is None and self.host in ("0.0.0.0", "::", ""):
-            raise ValueError("advertise is needed with a host that stands for all addresses: the one that others are to use")
-        return self
-
-
-def check_url(url: str) -> str:
-    """An address of a node: scheme, host and port, nothing else.
-
-    Raises
-    ------
-    ValueError
-        When it is anything else.
-    """
-    try:
-        parts = urlsplit(url)
-        wrong = parts.scheme not in ("http", "https") or parts.port == 0
-        wrong = wrong or not url.isprintable() or not _HOST.fullmatch(parts.hostname or "")
-    except ValueError:
-        wrong = True
-    if wrong or parts.path.rstrip("/") or parts.query or parts.fragment or parts.username is not None or len(url) > 300:
-        raise ValueError("an address such as http://192.168.1.5:8400, without path, user or password")
-    return url.rstrip("/")
+            yield "advertise is needed with a host that stands for all addresses: the one that others are to use"
 
 
 def is_loopback(host: str) -> bool:
@@ -287,14 +321,23 @@ def read_node_config(path: Path) -> NodeConfig:
 
 
 def checked_config(content: Any, file: str | None = None) -> NodeConfig:
-    """A configuration from plain values; complaints in one line."""
+    """A configuration from plain values; all that is wrong with it in one line."""
     try:
         return NodeConfig.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "config"
-        allowed = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "missing":
-            raise InputError(field, InputError.MISSING, allowed, file=file) from None
-        shown = "a table" if isinstance(first["input"], dict | BaseModel) else first["input"]
-        raise InputError(field, shown, allowed, file=file) from None
+        first, *others = [_complaint(each) for each in error.errors(include_url=False)]
+        allowed = "; ".join([first.allowed, *map(str, others)])
+        raise InputError(first.field, first.value, allowed, file=file) from None
+
+
+def _complaint(error: ErrorDetails) -> InputError:
+    field = ".".join(str(part) for part in error["loc"]) or "config"
+    allowed = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return InputError(field, InputError.MISSING, _NEEDED.get(field, allowed))
+    if error["type"] == "extra_forbidden":
+        near = get_close_matches(field, NodeConfig.model_fields, n=1)
+        allowed = f"no such key{f', did you mean {near[0]}?' if near else ''}"
+    if not error["loc"] and isinstance(error["input"], dict):
+        return InputError("", InputError.MISSING, allowed)
+    return InputError(field, "a table" if isinstance(error["input"], dict | BaseModel) else error["input"], allowed)

@@ -7,7 +7,6 @@ once.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,11 +20,10 @@ from dmoa_calibration.testbed.journal import Journal, Statement
 from dmoa_calibration.testbed.protocol.membership import Membership
 from dmoa_calibration.testbed.protocol.messages import InferenceRequest, InferenceResponse
 from dmoa_calibration.testbed.protocol.peers import PeerError, Peers
+from dmoa_calibration.testbed.unfinished import unfinished_jobs
 from dmoa_calibration.testbed.work_queue import Work, WorkQueue
 
 __all__ = ["RESPONSE_PATH", "Helper", "OtherJobError"]
-
-_log = logging.getLogger("dmoa.testbed")
 
 RESPONSE_PATH = "/peer/v1/response"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between two tries
@@ -67,23 +65,13 @@ class Helper:
         delivered = self._journal.read_now("select job from jobs where state = ? order by number", (_DELIVERED,))
         self._states.update((job, _DELIVERED) for (job,) in delivered)
         self._delivered = len(delivered)
-        rows = self._journal.read_now(
-            "select job, state, request, response from jobs where state <> 'delivered' order by number"
-        )
-        for job, state, asked, answered in rows:
-            try:
-                request = InferenceRequest.model_validate_json(asked)
-                response = None if state == _QUEUED else InferenceResponse.model_validate_json(answered)
-            except ValidationError:  # its origin asks again, for this is another process than the one that took it on
-                _log.warning("a job in the journal cannot be read, and is left out")
-                self._journal.note(("delete from jobs where job = ?", (job,)))
-                continue
-            self._states[job] = state
+        for left in unfinished_jobs(self._journal):
+            self._states[left.request.job] = _QUEUED if left.response is None else _DONE
             self.open += 1
-            if response is None:
-                self._enqueue(request)
+            if left.response is None:
+                self._enqueue(left.request, left.queued_wall)
             else:
-                self._send(request, response)
+                self._send(left.request, left.response)
 
     async def take(self, request: InferenceRequest, check_room: Callable[[], None]) -> bool:
         """Take on a job; comes back when it is on disk. False if it was taken on before.
@@ -102,8 +90,10 @@ class Helper:
             return False
         check_room()
         self._states[job] = _QUEUED
-        row = job, request.model_dump_json()
-        written = self._accepting[job] = self._journal.write(("insert or replace into jobs (job, request) values (?, ?)", row))
+        row = job, request.model_dump_json(), time.time()
+        written = self._accepting[job] = self._journal.write(
+            ("insert or replace into jobs (job, request, queued_wall) values (?, ?, ?)", row)
+        )
         self.open += 1
         self.taken += 1
         self._enqueue(request)  # at once: only the acknowledgement has to wait for the disk
@@ -132,7 +122,7 @@ class Helper:
             await self._send_again(request)
         return True
 
-    def _enqueue(self, request: InferenceRequest) -> None:
+    def _enqueue(self, request: InferenceRequest, queued_wall: float | None = None) -> None:
         self._queue.put(
             Work(
                 job=request.job,
@@ -143,6 +133,7 @@ class Helper:
                 k=request.k,
                 prompt=request.prompt,
                 done=partial(self._served, request),
+                queued_wall=queued_wall,
             )
         )
 
@@ -185,9 +176,10 @@ class Helper:
 
     async def _try(self, request: InferenceRequest, response: InferenceResponse) -> bool:
         member = self._membership.member(request.origin)
-        url = request.reply_to if member is None else member.record.url
+        if member is None:  # a job says who asked, never where to send things: that comes with the heartbeat
+            return False
         try:
-            answer = await self._peers.post(url, RESPONSE_PATH, response, request.origin)
+            answer = await self._peers.post(member.record.url, RESPONSE_PATH, response, request.origin)
         except PeerError:
             return False
         return answer.status < 500 and answer.status not in (401, 429)  # what it refuses for its content it always will

@@ -14,10 +14,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Annotated, Any
-
-from pydantic import Field, TypeAdapter, ValidationError
+from typing import Any
 
 from dmoa_calibration.testbed.asking import NeighbourDesk
 from dmoa_calibration.testbed.config import NodeConfig
@@ -26,6 +23,7 @@ from dmoa_calibration.testbed.journal import Journal, Statement
 from dmoa_calibration.testbed.protocol.messages import InferenceResponse, kind_of
 from dmoa_calibration.testbed.query import Query
 from dmoa_calibration.testbed.stage_run import StageOutcome, StageRun
+from dmoa_calibration.testbed.unfinished import SavedStage, ending, unfinished_queries, unreadable
 from dmoa_calibration.testbed.wording import aggregation_prompt
 
 __all__ = ["Home", "OtherPromptError"]
@@ -33,23 +31,10 @@ __all__ = ["Home", "OtherPromptError"]
 _log = logging.getLogger("dmoa.testbed")
 _LATENCIES = 1000
 _LONGEST_START = 3.0  # seconds that the first layer waits for the network to be heard of
-_PLACES = TypeAdapter(list[Annotated[list[str], Field(min_length=1)]])
-_ENDING = (
-    "update queries set state = ?, ended_wall = ?, answer = ?,"
-    " ended = (select coalesce(max(ended), 0) + 1 from queries where ended is not null) where id = ? and ended is null"
-)
 
 
 class OtherPromptError(Exception):
     """An id was used before, for another prompt."""
-
-
-@dataclass(slots=True)
-class _Saved:
-    """How far a stage of a query had come."""
-
-    places: list[list[str]]
-    responses: dict[str, InferenceResponse] = field(default_factory=dict)
 
 
 class Home:
@@ -87,17 +72,12 @@ class Home:
     def resume(self) -> None:
         """Take over what the process before left unfinished, and the names of what it ended."""
         self._forget_other_plans()
+        for left, saved in unfinished_queries(self._journal):
+            self._journal.note(("update queries set resumed = resumed + 1 where id = ?", (left.id,)))
+            self._log.add("query_resumed", query=left.id, stage=max(saved, default=0))
+            self._begin(Query(left.id, left.prompt, left.arrived_wall, None, left.resumed + 1), saved)
         ended = self._journal.read_now("select id from queries where ended is not null order by ended")
         self._ended_ids.update((query_id, None) for (query_id,) in ended)
-        rows = self._journal.read_now(
-            "select id, prompt, arrived_wall, resumed from queries where ended is null order by arrived_wall, rowid"
-        )
-        for query_id, prompt, wall, resumed in rows:
-            saved = self._saved(query_id)
-            query = Query(query_id, prompt, wall, None, resumed + 1)
-            self._journal.note(("update queries set resumed = resumed + 1 where id = ?", (query_id,)))
-            self._log.add("query_resumed", query=query_id, stage=max(saved, default=0))
-            self._begin(query, saved)
 
     def _forget_other_plans(self) -> None:
         """Where layers or neighbours are others than the process before had, its queries begin anew: stages do not fit."""
@@ -106,25 +86,6 @@ class Home:
         if before and before[0][0] != plan:
             self._journal.note(("delete from stages", ()), ("delete from responses", ()))
         self._journal.note(("insert or replace into facts values ('moa', ?)", (plan,)))
-
-    def _saved(self, query_id: str) -> dict[int, _Saved]:
-        """Stages as far as they can be gone on from: each but the last has an answer."""
-        asked = self._journal.read_now("select stage, asked from stages where query = ? order by stage", (query_id,))
-        rows = self._journal.read_now("select stage, device, response from responses where query = ?", (query_id,))
-        saved: dict[int, _Saved] = {}
-        for stage, places in asked:
-            if stage != len(saved) or (stage and not saved[stage - 1].responses):
-                break
-            try:
-                saved[stage] = _Saved(_PLACES.validate_json(places))
-            except ValidationError:
-                break
-            devices = {device for place in saved[stage].places for device in place}
-            for at, device, response in rows:
-                if at == stage and device in devices:
-                    with suppress(ValidationError):  # what cannot be read is asked for again
-                        saved[stage].responses[device] = InferenceResponse.model_validate_json(response)
-        return saved
 
     async def accept(self, query_id: str, prompt: str, check_room: Callable[[], None]) -> bool:
         """Take on a prompt; comes back when it is on disk. False if it was taken on before.
@@ -194,7 +155,7 @@ class Home:
 
     # -- Algorithm 1 --------------------------------------------------------------------------------------------------
 
-    def _begin(self, query: Query, saved: dict[int, _Saved]) -> asyncio.Task[None]:
+    def _begin(self, query: Query, saved: dict[int, SavedStage]) -> asyncio.Task[None]:
         self._open[query.id] = query
         query.held_bytes = len(query.prompt.encode())
         self.held_bytes += query.held_bytes
@@ -208,7 +169,7 @@ class Home:
             del self._open[query.id]
             self.held_bytes -= query.held_bytes
 
-    async def _run(self, query: Query, saved: dict[int, _Saved]) -> None:
+    async def _run(self, query: Query, saved: dict[int, SavedStage]) -> None:
         try:
             text, error = await self._layers(query, saved)
         except Exception as fault:  # a fault of ours must not leave the user without a word
@@ -216,7 +177,7 @@ class Home:
             text, error = None, f"the node failed: {type(fault).__name__}"
         await self._end(query, text, error)
 
-    async def _layers(self, query: Query, saved: dict[int, _Saved]) -> tuple[str | None, str | None]:
+    async def _layers(self, query: Query, saved: dict[int, SavedStage]) -> tuple[str | None, str | None]:
         """Answer of the last stage, or why there is none."""
         M = self._config.moa.M
         responses: list[InferenceResponse] = []
@@ -230,17 +191,19 @@ class Home:
                 return None, f"no answer in stage {stage}; the last device asked: {reason}"
         return responses[0].text, None
 
-    async def _stage(self, query: Query, stage: int, prompt: str, saved: dict[int, _Saved]) -> StageOutcome:
+    async def _stage(self, query: Query, stage: int, prompt: str, saved: dict[int, SavedStage]) -> StageOutcome:
         """Run a stage, or read what came of it where a later one has begun already."""
         config, moa = self._config, self._config.moa
         at_home = stage == moa.M
         k = 0 if at_home else moa.k
-        if not at_home and stage + 1 not in saved:
-            await self._network_is_heard_of()
-        places = (
-            saved[stage].places if stage in saved else [[config.name]] + [[d] for d in self._desk.choose(query.id, stage, k)]
-        )
-        known = saved[stage].responses if stage in saved else {}
+        left = saved.get(stage)
+        if left is None:
+            if not at_home:
+                await self._network_is_heard_of()
+            places = [[config.name]] + [[d] for d in self._desk.choose(query.id, stage, k)]
+        else:
+            places = left.places
+        known = {} if left is None else left.responses
         quorum = 1 if at_home else moa.quorum or k + 1
         for attempt in range(1 + config.timeouts.replacements if at_home else 1):
             run = query.run = StageRun(
@@ -253,13 +216,17 @@ class Home:
                 prompt=prompt,
                 places=places,
                 known=known,
+                queued_wall=left.queued_wall if left is not None and attempt == 0 else None,
                 timeout=config.timeouts.response,
                 replacements=config.timeouts.replacements,
             )
             if stage + 1 in saved:
                 outcome = _as_it_was(run, known, quorum)
             else:
-                self._started(query, run, again=attempt > 0 or stage in saved)
+                self._started(query, run, again=attempt > 0 or left is not None)
+                run.ask_own()  # of a stage that was left: at once, to have its place in the queue again
+                if not at_home:
+                    await self._network_is_heard_of()
                 outcome = await run.run()
             if outcome.responses:
                 break
@@ -299,7 +266,7 @@ class Home:
         state = "done" if error is None else "failed"
         answer = query.account(state, answer=text, error=error, ended_wall=wall, latency_s=latency)
         statements: list[Statement] = [
-            (_ENDING, (state, wall, json.dumps(answer), query.id)),
+            (ending("id"), (state, wall, json.dumps(answer), query.id)),
             ("delete from stages where query = ?", (query.id,)),
             ("delete from responses where query = ?", (query.id,)),
         ]
@@ -336,8 +303,8 @@ class Home:
         if query_id in self._open:
             query = self._open[query_id]
             return query.account("running" if query.run is not None else "accepted")
-        rows = await self._journal.read("select answer from queries where id = ? and ended is not null", (query_id,))
-        return json.loads(rows[0][0]) if rows else None
+        rows = await self._journal.read("select id, answer from queries where id = ? and ended is not null", (query_id,))
+        return _told(*rows[0]) if rows else None
 
     async def results(self, after: int, limit: int, wait: float) -> list[dict[str, Any]]:
         """Queries that ended after the one of that number, in order; waits for one if there is none."""
@@ -345,11 +312,11 @@ class Home:
         while True:
             news = self._news
             rows = await self._journal.read(
-                "select ended, answer from queries where ended > ? order by ended limit ?", (after, limit)
+                "select ended, id, answer from queries where ended > ? order by ended limit ?", (after, limit)
             )
             left = until - time.monotonic()
             if rows or left <= 0:
-                return [json.loads(answer) | {"seq": ended} for ended, answer in rows]
+                return [_told(query_id, answer) | {"seq": ended} for ended, query_id, answer in rows]
             try:
                 await asyncio.wait_for(news.wait(), left)
             except TimeoutError:
@@ -360,6 +327,13 @@ class Home:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _told(query_id: str, answer: Any) -> dict[str, Any]:
+    """An answer as it was written down; where it cannot be read, that."""
+    with suppress(ValueError, TypeError):
+        return dict(json.loads(answer))
+    return unreadable(query_id)
 
 
 def _keeping(response: InferenceResponse) -> tuple[str, tuple[Any, ...]]:

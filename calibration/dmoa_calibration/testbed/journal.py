@@ -8,6 +8,7 @@ moment for the same reason, and keep their order. A write that cannot be made ta
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import sqlite3
@@ -23,6 +24,8 @@ __all__ = ["Journal", "Statement"]
 
 Statement = tuple[str, Sequence[Any]]
 
+_log = logging.getLogger("dmoa.testbed")
+
 _HELD_BACK = 0.05  # seconds
 _MOST_AT_ONCE = 500
 _FORMAT = 1
@@ -33,13 +36,14 @@ create table if not exists queries (
     resumed integer not null default 0, ended integer, ended_wall real, answer text);
 create unique index if not exists ended_queries on queries (ended) where ended is not null;
 create table if not exists stages (
-    query text not null, stage integer not null, asked text not null, primary key (query, stage)) without rowid;
+    query text not null, stage integer not null, asked text not null, queued_wall real,
+    primary key (query, stage)) without rowid;
 create table if not exists responses (
     query text not null, stage integer not null, device text not null, response text not null,
     primary key (query, stage, device)) without rowid;
 create table if not exists jobs (
     number integer primary key autoincrement, job text not null unique, state text not null default 'queued',
-    request text not null, response text);
+    request text not null, response text, queued_wall real);
 create index if not exists open_jobs on jobs (state) where state <> 'delivered';
 """
 
@@ -62,6 +66,7 @@ class Journal:
         self._path = path
         self._work: queue.SimpleQueue[_Write | _Read | None] = queue.SimpleQueue()
         self.failure: str | None = None
+        self.unreadable = {"queries": 0, "jobs": 0}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _connect(path)
@@ -106,6 +111,21 @@ class Journal:
     def note(self, *statements: Statement) -> None:
         """Write soon, in order, without waiting."""
         self._work.put(_Write(statements, None))
+
+    def set_aside(self, what: str, name: str, *statements: Statement) -> None:
+        """Count and tell of an entry that cannot be read, and write what keeps it from coming up again.
+
+        Parameters
+        ----------
+        what : {"queries", "jobs"}
+        name : str
+            Of the query or the job.
+        statements : Statement
+        """
+        self.unreadable[what] += 1
+        said = {"queries": "query %.80a, which counts as failed", "jobs": "job %.80a, which is left out"}[what]
+        _log.warning(f"%s: cannot read the entry of {said}; all else goes on", self._path, name)
+        self.note(*statements)
 
     def close(self) -> None:
         """Write what is left, and close."""
@@ -201,7 +221,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("pragma synchronous=full")
         connection.execute("begin immediate")
         connection.execute("commit")
+        connection.text_factory = lambda raw: raw.decode("utf-8", errors="surrogateescape")  # one bad byte spoils one entry
         connection.executescript(_TABLES)
+        for table in ("stages", "jobs"):
+            if "queued_wall" not in {column[1] for column in connection.execute(f"pragma table_info({table})")}:
+                connection.execute(f"alter table {table} add column queued_wall real")  # of a journal from before it was kept
         connection.execute("insert or ignore into facts values ('format', ?)", (str(_FORMAT),))
         (found,) = connection.execute("select value from facts where name = 'format'").fetchone()
         if found != str(_FORMAT):

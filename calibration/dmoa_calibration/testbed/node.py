@@ -24,6 +24,7 @@ from dmoa_calibration.testbed.link_times import LinkTimes
 from dmoa_calibration.testbed.protocol.authentication import Gatekeeper, Signer
 from dmoa_calibration.testbed.protocol.gossip import Gossip
 from dmoa_calibration.testbed.protocol.membership import Membership
+from dmoa_calibration.testbed.protocol.peer_hosts import PeerHosts
 from dmoa_calibration.testbed.protocol.peers import Peers
 from dmoa_calibration.testbed.protocol.secret_values import Secret
 from dmoa_calibration.testbed.work_queue import WorkQueue
@@ -106,7 +107,8 @@ class Node:
                 tls=tls,
                 transfer=LinkTimes(config).seconds,
             )
-            self.gossip = Gossip(self.membership, self.peers, config.seeds, timeouts.gossip)
+            hosts = PeerHosts(url, config.seeds, config.peer_hosts)
+            self.gossip = Gossip(self.membership, self.peers, config.seeds, hosts, timeouts.gossip)
             self.helper = Helper(config, self.journal, self.log, self.queue, self.peers, self.membership)
         self.desk = NeighbourDesk(config, self.queue, self.peers, self.membership, self.journal, self.log)
         self.home = Home(config, self.journal, self.log, self.desk, self.gossip.joined if self.gossip else _at_once())
@@ -271,6 +273,7 @@ class Node:
                 "busy_s": totals.busy_s,
                 "mean_service_s": totals.mean_service_s,
             },
+            "unreadable": dict(self.journal.unreadable),
             "requests_refused": self.refused["request"],
             "latency": _summary(list(home.latencies)),
             "members": [

@@ -84,6 +84,8 @@ class StageRun:
         Whom each place of the stage has asked so far, the own device first; the last of each is the one waited for.
     known : dict from str to InferenceResponse
         Answers that are there already, by device.
+    queued_wall : float, optional
+        When a process before this one had put the own job into the queue.
     timeout : float, seconds
         How long to wait for a neighbour's answer.
     replacements : int
@@ -104,6 +106,7 @@ class StageRun:
         known: dict[str, InferenceResponse],
         timeout: float,
         replacements: int,
+        queued_wall: float | None = None,
     ) -> None:
         self._asking = asking
         self.query, self.stage, self.kind, self.k, self.prompt = query, stage, kind, k, prompt
@@ -118,6 +121,8 @@ class StageRun:
             for one, by in pairwise(place)
         ]
         self.over = False
+        self.queued_wall = queued_wall
+        self._own_is_asked = False
         for response in known.values():
             self.receive(response)
 
@@ -137,8 +142,16 @@ class StageRun:
         self._arrived.append(response.device)
         return True
 
+    def ask_own(self) -> None:
+        """Put the job into the own queue, once, unless its answer is there; :meth:`run` does, where nobody has."""
+        own = self._asking.own
+        if not self._own_is_asked and own in self.asked and not self._answer(own).done():
+            self._own_is_asked = True
+            self._asking.ask_own(self)
+
     async def run(self) -> StageOutcome:
         """Ask, and wait; answers in the order of the places that were asked."""
+        self.ask_own()
         pending = {asyncio.create_task(self._place(place)) for place in self.places}
         answered: list[InferenceResponse] = []
         try:
@@ -213,10 +226,7 @@ class StageRun:
         return Delivered(gone)
 
     async def _wait_for_own(self, device: str) -> InferenceResponse | Delivered:
-        answer = self._answer(device)
-        if not answer.done():
-            self._asking.ask_own(self)
-        response = await asyncio.shield(answer)
+        response = await asyncio.shield(self._answer(device))
         return response if response.text is not None else Delivered(self._failure(device))
 
     async def _patience(self, devices: list[str], seconds: float) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +23,10 @@ _LONGEST_REASON = 300  # bytes
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Work:
-    """One job in the queue; ``done`` is called once, with what came of it."""
+    """One job in the queue; ``done`` is called once, with what came of it.
+
+    ``queued_wall`` is when a process before this one had taken it on.
+    """
 
     job: str
     query: str
@@ -31,6 +36,7 @@ class Work:
     k: int
     prompt: str
     done: Callable[[InferenceResponse], None]
+    queued_wall: float | None = None
     queued: float = 0.0
     started: float = 0.0
     bytes: int = 0
@@ -80,11 +86,12 @@ class WorkQueue:
         return len(self._waiting)
 
     def put(self, work: Work) -> None:
-        """Join the queue."""
+        """Join the queue at its end; what the process before had taken on, in the order in which that was."""
         work.queued = time.monotonic()
         work.bytes = len(work.prompt.encode("utf-8", errors="replace"))
-        ahead = len(self._waiting) + (self.in_service is not None)
-        self._waiting.append(work)
+        place = len(self._waiting) if work.queued_wall is None else bisect_right(self._waiting, _turn(work), key=_turn)
+        self._waiting.insert(place, work)
+        ahead = place + (self.in_service is not None)
         self.held_bytes += work.bytes
         self._arrived.set()
         self._log.add("job_queued", at=work.queued, **_names(work), device=self._device, ahead=ahead)
@@ -154,6 +161,11 @@ class WorkQueue:
             service_s=service,
             error=error,
         )
+
+
+def _turn(work: Work) -> float:
+    """What the queue is in order of: those that have just come are behind all that were there before."""
+    return math.inf if work.queued_wall is None else work.queued_wall
 
 
 def _possible(tokens: int) -> int:

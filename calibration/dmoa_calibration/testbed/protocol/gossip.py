@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from dmoa_calibration.testbed.complaints import Complaints
 from dmoa_calibration.testbed.protocol.authentication import ANYBODY
 from dmoa_calibration.testbed.protocol.membership import Membership, MemberState
-from dmoa_calibration.testbed.protocol.messages import GossipMessage
+from dmoa_calibration.testbed.protocol.messages import GossipMessage, MemberRecord
+from dmoa_calibration.testbed.protocol.peer_hosts import PeerHosts
 from dmoa_calibration.testbed.protocol.peers import PeerError, Peers
 
 __all__ = ["GOSSIP_PATH", "Gossip"]
@@ -33,12 +34,14 @@ class Gossip:
     peers : Peers
     seeds : sequence of str
         Addresses to begin with.
+    hosts : PeerHosts
+        Where others may be: who is said to be elsewhere is taken for nobody.
     interval : float, seconds
         Between two rounds.
     """
 
-    def __init__(self, membership: Membership, peers: Peers, seeds: Sequence[str], interval: float) -> None:
-        self._membership, self._peers = membership, peers
+    def __init__(self, membership: Membership, peers: Peers, seeds: Sequence[str], hosts: PeerHosts, interval: float) -> None:
+        self._membership, self._peers, self._hosts = membership, peers, hosts
         self._seeds = [url.rstrip("/") for url in seeds]
         self._interval = interval
         self._under_way: set[asyncio.Task[None]] = set()
@@ -62,9 +65,22 @@ class Gossip:
 
     def answer(self, message: GossipMessage) -> GossipMessage:
         """Take over what another tells, and say what is known here."""
-        now = time.monotonic()
-        self._membership.merge(message.members, now)
-        return self._message(now)
+        self._take_over(message)
+        return self._message(time.monotonic())
+
+    def _take_over(self, told: GossipMessage) -> None:
+        believed, elsewhere = [], []
+        for record in told.members:
+            (believed if self._may_be(record) else elsewhere).append(record)
+        self._membership.merge(believed, time.monotonic())
+        for record in elsewhere[:1]:
+            self._complaints.say(f"{told.sender} says that {record.name} is at {record.url}, where no node may be (peer_hosts)")
+
+    def _may_be(self, record: MemberRecord) -> bool:
+        """Whether a node may be where it is said to be; of this node itself others may say what they will."""
+        known = self._membership.member(record.name)
+        as_before = known is not None and known.record.url == record.url
+        return as_before or record.name == self._membership.name or self._hosts.may_have(record.url)
 
     async def farewell(self) -> None:
         """Tell all who can hear it that this node leaves."""
@@ -104,7 +120,7 @@ class Gossip:
             if answer.status == 200:
                 told = GossipMessage.model_validate_json(answer.body)
                 if told.sender != self._membership.name:
-                    self._membership.merge(told.members, time.monotonic())
+                    self._take_over(told)
                     self.joined.set()
         except (PeerError, ValidationError):
             return  # its silence is what membership goes by

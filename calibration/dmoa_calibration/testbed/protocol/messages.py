@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from dmoa_calibration.testbed.config import Name, check_url
+from dmoa_calibration.testbed.config import Name, Url
 
 __all__ = [
     "KINDS",
@@ -39,7 +39,6 @@ Kind = Literal["first", "later", "aggregate"]
 KINDS: tuple[Kind, ...] = ("first", "later", "aggregate")
 
 QueryId = Name
-Url = Annotated[str, AfterValidator(check_url)]
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}:[A-Za-z0-9._-]{1,64}:\d{1,3}:[A-Za-z0-9._-]{1,64}$")]
 _Stage = Annotated[int, Field(ge=0, le=999)]
 _Tokens = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
@@ -51,7 +50,7 @@ class _Message(BaseModel):
 
 
 class InferenceRequest(_Message):
-    """One job for a device: answer this prompt, and send the response to the origin."""
+    """One job for a device: answer this prompt, and send the response to where the origin's heartbeat comes from."""
 
     v: Literal[1] = 1
     job: JobId
@@ -59,7 +58,6 @@ class InferenceRequest(_Message):
     stage: _Stage
     kind: Kind
     origin: Name
-    reply_to: Url
     k: Annotated[int, Field(ge=0, le=10**4)]
     prompt: str
 

@@ -44,6 +44,8 @@ class _StateOf(Collector):
         yield _labelled("jobs", "Inferences", "result", jobs, ("served", "failed", "overruns", "duplicates", "abandoned"))
         refused = {"query": queries["refused"], "job": jobs["refused"], "request": status["requests_refused"]}
         yield _labelled("refused", "What was not let in or not taken on", "what", refused, tuple(refused))
+        text = "Entries of the journal that could not be read and were set aside"
+        yield _labelled("unreadable", text, "what", status["unreadable"], tuple(status["unreadable"]))
         yield CounterMetricFamily("dmoa_busy_seconds", "Time spent on inferences", value=jobs["busy_s"])
         members = GaugeMetricFamily("dmoa_members", "Other nodes by state", labels=["state"])
         for state in ("alive", "suspect", "dead", "left"):
