@@ -120,15 +120,16 @@ mine = first
 if engine:
     with TemporaryDirectory() as folder:
         where = Path(folder) / "mine.json"
-        mine = calibrate(**engine, profile_path=where, budget=3.0, prompt_tokens=[64, 256, 1024], output_tokens=[8, 32, 128])
-print(f"{mine.name}: {len(mine.document['samples'])} samples, leave-one-out error {100 * mine.fit.loo_median_rel_err:.0f} %")
+        mine = calibrate(**engine, profile_path=where, budget=60.0, prompt_tokens=[64, 256, 1024], output_tokens=[8, 32, 128])
+print(f"{mine.name}: {len(mine.document['samples'])} samples; single lengths left out of the fit are {mine.fit.off_by}")
 
 # %%
 plot_times(mine).figure
 
 # %% [markdown]
-# The error is found by leaving out each pair of lengths in turn and predicting it from all the others; it travels with the
-# profile into every plan (`service times 2 standard errors longer`). Outside the lengths that were measured you are warned:
+# That error is found by leaving out each pair of lengths in turn and predicting it from all the others. Means over a workload
+# are surer, because such errors cancel in part: their standard errors travel with the profile into every plan (`service times
+# 2 standard errors longer`). Outside the lengths that were measured you are warned:
 
 # %%
 far = load_scenario(overrides=["service.prompt_tokens=6000"])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dmoa_calibration.backends import Backend, Timing
-from dmoa_calibration.fit import CONTENDED_BELOW, cpu_wall_ratios
+from dmoa_calibration.contention import cpu_wall_ratios, is_contended
 from dmoa_calibration.hardware import describe_hardware
 from dmoa_calibration.measure import Progress, described, infer
 from dmoa_theory import __version__
@@ -150,7 +150,7 @@ def check_profile(profile: Profile, backend: Backend, *, budget: float = 20.0, p
             f"{budget:g} s do not suffice: one inference of {shortest[0]} + {shortest[1]} takes {needed:.3g} s"
         )
     ratios = cpu_wall_ratios(taken) if profile.document["runtime"]["n_threads"] == 1 else None
-    contended = ratios is not None and float(np.median(ratios)) < CONTENDED_BELOW
+    contended = ratios is not None and is_contended(ratios)
     clock = "cpu" if ratios is not None and (contended or fit.clock == "cpu") else "wall"
     return Check(
         cells=tuple(

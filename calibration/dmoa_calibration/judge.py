@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from dmoa_calibration.backends import Timing
-from dmoa_calibration.fit import CONTENDED_BELOW, Clock, cpu_wall_ratios, drift, fit_timings
+from dmoa_calibration.contention import contended_samples, cpu_wall_ratios, is_contended
+from dmoa_calibration.fit import Clock, drift, fit_timings
 from dmoa_calibration.verdict import verdict
 from dmoa_theory import __version__
 from dmoa_theory.model.profile import SCHEMA, SCHEMA_VERSION
@@ -61,17 +62,29 @@ def judged(
         When the lengths measured cannot tell the coefficients apart.
     """
     ratios = cpu_wall_ratios(timings) if watched else None
-    contended = ratios is not None and (busy or float(np.median(ratios)) < CONTENDED_BELOW)
-    clock: Clock = "cpu" if contended else "wall"
-    fit = fit_timings(timings, clock=clock, seed=seed)
+    contended = ratios is not None and (busy or is_contended(ratios))
+    clock: Clock = "cpu" if contended and all(map(_has_cpu_seconds, timings)) else "wall"
+    fit = fit_timings(timings, clock=clock, seed=seed, ordered=ordered)
     drifted = drift(timings, fit) if ordered else None
     return {
         "fit": fit.to_dict(),
         "quality": {
             "median_cpu_wall_ratio": None if ratios is None else float(np.median(ratios)),
             "lowest_cpu_wall_ratio": None if ratios is None else float(ratios.min()),
+            "contended_samples": None if ratios is None else contended_samples(ratios),
             "contended": contended,
             "drift": drifted,
-            "verdict": verdict(fit, contended=contended, watched=ratios is not None, drifted=drifted, lacking=lacking),
+            "verdict": verdict(
+                fit,
+                contended=None if not contended or ratios is None else (contended_samples(ratios), ratios.size),
+                watched=ratios is not None,
+                drifted=drifted,
+                lacking=lacking,
+            ),
         },
     }
+
+
+def _has_cpu_seconds(timing: Timing) -> bool:
+    """Whether both spans have CPU seconds that can be fitted; a coarse clock may count none in a short one."""
+    return bool(timing.prefill_cpu_s) and (timing.output_tokens == 1 or bool(timing.decode_cpu_s))

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from dmoa_calibration.backends import Backend, Timing
-from dmoa_calibration.fit import CONTENDED_BELOW, check_design, leave_one_cell_out
+from dmoa_calibration.contention import CONTENDED_BELOW
+from dmoa_calibration.fit import check_design, leave_one_cell_out
 from dmoa_calibration.samples import Journal, Sample
 from dmoa_theory.errors import CalibrationError, DmoaError, InputError
 
@@ -183,7 +184,7 @@ def measure(
         if target_error > 0 and _LEAST_REPEATS <= repeat + 1 < design.repeats:
             error = leave_one_cell_out([s.timing for s in samples])
             if error <= target_error:
-                return samples, f"each cell predicted from the others within {100 * error:.1f} %"
+                return samples, f"each cell predicted from the others within {100 * error:.1f} %, the median"
     return samples, f"all {design.repeats} repeats measured"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dmoa_calibration.fit import cpu_wall_ratios
+from dmoa_calibration.contention import cpu_wall_ratios
 from dmoa_calibration.judge import head, judged
 from dmoa_calibration.samples import Sample
 from dmoa_theory.errors import CalibrationError, InputError, ProfileError

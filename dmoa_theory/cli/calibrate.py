@@ -210,19 +210,12 @@ def _lengths(option: str, text: str | None) -> tuple[int, ...] | None:
 
 
 def _report(profile: Profile, path: Path) -> None:
+    from dmoa_theory.cli.profile import fit_lines
+
     out = console()
-    fit = profile.fit
     out.print(profile.describe(), markup=False)
-    out.print(
-        f"T(p, o) = {fit.c0:.3g} + {fit.c1:.3g} p + {fit.c2:.3g} p^2 + s ({fit.d0:.3g} + {fit.d1:.3g} (p + s/2)) seconds, "
-        "with p tokens read, o written and s = o - 1",
-        markup=False,
-    )
-    out.print(
-        f"error: median {100 * fit.median_rel_err:.1f} %, largest {100 * fit.max_rel_err:.1f} %, "
-        f"on lengths left out {100 * fit.loo_median_rel_err:.1f} %",
-        markup=False,
-    )
+    for line in fit_lines(profile.fit):
+        out.print(line, markup=False)
     verdict = profile.document.get("quality", {}).get("verdict")
     if verdict:
         out.print(f"verdict: {verdict}", markup=False)

@@ -13,9 +13,11 @@ from dmoa_theory.optimisation.candidates import Candidate
 from dmoa_theory.optimisation.decision import OBJECTIVES, Decision
 from dmoa_theory.optimisation.limits import LIMITS, told_apart
 from dmoa_theory.optimisation.plan import Plan
+from dmoa_theory.optimisation.recommend import STANDARD_ERRORS
 from dmoa_theory.optimisation.verify import Trial
 from dmoa_theory.quantities import rate_unit, show_number, show_rate, show_seconds, show_share, show_uncertain_seconds
 from dmoa_theory.stability.proofs.guarantee import Verdict
+from dmoa_theory.stability.region import stability_region
 
 __all__ = ["decision_lines", "plan_lines", "trial_line"]
 
@@ -175,6 +177,13 @@ def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
     )
     yield f"mean latency {show_seconds(picked.mean_latency)}, {_within(picked.mean_error)}"
     yield f"p95 latency {show_seconds(picked.p95_latency)}, {_within(picked.p95_error)}"
+    if plan.slower is not None:
+        scale = stability_region(plan.slower.system).critical_scale
+        how_long = f"mean {show_seconds(plan.slower.mean)}, p95 {show_seconds(plan.slower.p95)}, " if plan.slower.stable else ""
+        yield (
+            f"with service times {STANDARD_ERRORS:g} standard errors longer: {how_long}"
+            f"stable up to {show_number(scale)} times the load"
+        )
     if picked.memory_bytes is not None and np.isfinite(picked.memory_bytes):
         yield f"memory {show_bytes(picked.memory_bytes)} a device for weights, cache and queues"
     table, standing = plan.decision.accuracy.name, plan.decision.standing(picked)

@@ -17,11 +17,11 @@ from dmoa_theory.results import Table
 
 if TYPE_CHECKING:
     from dmoa_calibration.fit import HeldOut
-    from dmoa_theory.model.profile import Profile
+    from dmoa_theory.model.profile import Profile, ServiceFit
     from dmoa_theory.model.profile_comparison import ProfileComparison
     from dmoa_theory.model.stage_times import StageTime
 
-__all__ = ["profile"]
+__all__ = ["fit_lines", "profile"]
 
 _MOST_CELLS = 24
 
@@ -143,20 +143,17 @@ def _lines(shown: Profile) -> Iterator[str]:
     """What was measured, the formula, how good it is, and the memory."""
     fit, document = shown.fit, shown.document
     yield shown.describe()
-    yield (
-        f"  T(p, o) = {fit.c0:.3g} + {fit.c1:.3g} p + {fit.c2:.3g} p^2 + s ({fit.d0:.3g} + {fit.d1:.3g} (p + s/2)) seconds, "
-        "with p tokens read, o written and s = o - 1"
-    )
+    formula, errors = fit_lines(fit)
+    yield f"  {formula}"
     origin = document.get("imported", {}).get("tool")
     came = f"imported from {origin}" if origin else f"measured with dmoa {document['version']}"
     yield f"  {came}, {shown.created}; {len(document['samples'])} samples; fitted to {fit.clock} seconds"
-    yield (
-        f"  error: median {show_share(fit.median_rel_err)}, largest {show_share(fit.max_rel_err)}, "
-        f"on lengths left out {show_share(fit.loo_median_rel_err)}"
-    )
+    yield f"  {errors}"
     quality = document["quality"]
     if quality["median_cpu_wall_ratio"] is not None:
-        yield f"  CPU over wall seconds: {quality['median_cpu_wall_ratio']:.2f} (1 on a core of its own)"
+        contended = quality.get("contended_samples")
+        below = f"; below 0.9 in {contended} of {len(document['samples'])} samples" if contended else ""
+        yield f"  CPU over wall seconds: {quality['median_cpu_wall_ratio']:.2f} (1 on a core of its own){below}"
     memory = [f"{show_bytes(shown.weight_bytes)} weights"] if shown.weight_bytes is not None else []
     if shown.kv_bytes_per_token is not None:
         measured = document["memory"].get("kv_bytes_per_token_measured")
@@ -167,6 +164,17 @@ def _lines(shown: Profile) -> Iterator[str]:
     yield f"  memory: {', '.join(memory) or 'not known'}"
     if quality.get("verdict"):
         yield f"  verdict: {quality['verdict']}"
+
+
+def fit_lines(fit: ServiceFit) -> tuple[str, str]:
+    """The formula with its coefficients, and how far single inferences are off it."""
+    worst = "" if fit.loo_max_rel_err is None else f", at worst {show_share(fit.loo_max_rel_err)}"
+    return (
+        f"T(p, o) = {fit.c0:.3g} + {fit.c1:.3g} p + {fit.c2:.3g} p^2 + s ({fit.d0:.3g} + {fit.d1:.3g} (p + s/2)) seconds, "
+        "with p tokens read, o written and s = o - 1",
+        f"error on lengths left out: typically {show_share(fit.loo_median_rel_err)}{worst}; on the fit's own samples: "
+        f"typically {show_share(fit.median_rel_err)}, at worst {show_share(fit.max_rel_err)}",
+    )
 
 
 def _cell_table(cells: Sequence[HeldOut]) -> Table:

@@ -38,12 +38,14 @@ def headline(system: System) -> Iterator[str]:
     yield system.title
     yield f"  network: {network.description}; {users} of {rates.size} with users, {show_rate(float(rates.sum()))} in all"
     ks = sorted({group.k for group in system.groups()})
-    means = system.service.for_k(ks[-1]).mean[:, Stage.FIRST]
+    service = system.service.for_k(ks[-1])
+    means = service.mean[:, Stage.FIRST]
     low, high = show_seconds(float(means.min())), show_seconds(float(means.max()))
     span = low if low == high else f"{low} to {high}"
     if isinstance(system.service, MeasuredServiceTime):
         known = dict.fromkeys(_measurement(profile) for profile in system.service.profiles)
-        yield f"  service: {span} for a first-layer inference, measured: {'; '.join(known)}"
+        sure = show_share(float((np.asarray(service.mean_error)[:, Stage.FIRST] / means).max()))
+        yield f"  service: {span} for a first-layer inference (standard error {sure}), measured: {'; '.join(known)}"
     elif system.service.samples is not None:
         count = sum(times.size for times in system.service.samples)
         yield f"  service: {span} for a first-layer inference, drawn from {count} sample{'s' * (count > 1)}"
@@ -53,7 +55,8 @@ def headline(system: System) -> Iterator[str]:
 
 def _measurement(profile: Profile) -> str:
     weights = " with random weights" if profile.random_weights else ""
-    return f"{profile.name}{weights}, {profile.backend} on {profile.hardware.cpu_model}, {profile.fit.good_to}"
+    fit = f"single lengths left out of the fit {profile.fit.off_by}"
+    return f"{profile.name}{weights}, {profile.backend} on {profile.hardware.cpu_model}, {fit}"
 
 
 def _within(band: ErrorBand | None) -> str:
@@ -185,8 +188,14 @@ def simulation_lines(result: SimulationResult, region: StabilityRegion, workers:
 
 
 def _sentence(reason: str) -> str:
-    """A reason as a sentence; null is a word of JSON alone."""
-    said = reason.replace("memory is null:", "memory unknown:", 1)
+    """A reason as a sentence; null and the names of keys are words of JSON alone."""
+    if reason.startswith("memory is null:"):
+        return (
+            "How much memory the queues need is not known: that takes weights and kv_bytes_per_token under [memory] in the "
+            'scenario, such as --set memory.weights="1 GiB", or a measured profile (service.profile).'
+        )
+    said = reason.replace(" is null:", " is not told:").replace(" are null:", " are not told:")
+    said = said.replace("jobs_distribution", "the distribution of jobs")
     return f"{said[0].upper()}{said[1:]}."
 
 

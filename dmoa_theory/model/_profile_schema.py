@@ -96,6 +96,7 @@ class _Fit(_Part):
     median_rel_err: Amount
     max_rel_err: Amount
     loo_median_rel_err: Amount
+    loo_max_rel_err: Amount | None = None  # not in older files
     cov: list[list[float]]
 
 

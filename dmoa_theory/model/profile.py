@@ -87,13 +87,13 @@ class Profile:
         """One line in words: what was measured, where, how fast it is, and how far to trust it."""
         fit, p = self.fit, self.fit.p_range[1]
         weights = " (random weights)" if self.random_weights else ""
-        busy = ", machine busy, CPU seconds fitted" if self.contended else ""
+        busy = ", machine busy" + ", CPU seconds fitted" * (fit.clock == "cpu") if self.contended else ""
         cores = "" if self.hardware.n_cores is None else f" ({self.hardware.n_cores} cores)"
         step = fit.d0 + fit.d1 * p
         return (
             f"{self.name}{weights}, {self.backend} on {self.hardware.cpu_model}{cores}{busy}: "
             f"first token of a {p}-token prompt after {fit.prefill(p):.3g} s, then {step:.3g} s a token; "
-            f"error {100 * fit.loo_median_rel_err:.1f} % between {fit.p_range[0]} and {p} prompt tokens "
+            f"{fit.off_by}, on lengths left out, between {fit.p_range[0]} and {p} prompt tokens "
             f"and {fit.o_range[0]} to {fit.o_range[1]} output tokens"
         )
 

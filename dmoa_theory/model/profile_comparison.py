@@ -81,6 +81,7 @@ class ProfileComparison(Result):
                 "prompt_tokens": list(profile.fit.p_range),
                 "output_tokens": list(profile.fit.o_range),
                 "error": profile.fit.loo_median_rel_err,
+                "worst_error": profile.fit.loo_max_rel_err,
             }
             for name, profile in zip(self.names, self.profiles, strict=True)
         ]
@@ -137,8 +138,7 @@ def compare_profiles(profiles: Sequence[Profile], names: Sequence[str] = ()) -> 
 
     Notes
     -----
-    The errors are those that repeated samples could tell: they say whether two machines differ, not whether the formula
-    holds at a length that was not measured.
+    The errors are those of mean times: they say whether two machines differ, not how far the formula is off at one length.
     """
     if len(profiles) < 2:
         raise InputError("profiles", len(profiles), "two or more")

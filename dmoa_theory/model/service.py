@@ -357,7 +357,8 @@ class MeasuredServiceTime:
                 )
             found |= _beyond("answers", lengths.output.mean, profile.fit.o_range, profile.name)
             if profile.contended:
-                found[f"the machine was busy when {profile.name} was measured: the times hold for a core of its own"] = None
+                hold = "hold for a core of its own" if profile.fit.clock == "cpu" else "may be too long"
+                found[f"the machine was busy when {profile.name} was measured: the times {hold}"] = None
         return tuple(found)
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from dmoa_theory.model.checks import LARGEST, FloatArray, FloatLike, read_only
 __all__ = ["COEFFICIENTS", "ServiceFit"]
 
 COEFFICIENTS = ("c0", "c1", "c2", "d0", "d1")
+_ERRORS = ("median_rel_err", "max_rel_err", "loo_median_rel_err", "loo_max_rel_err")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,11 +28,13 @@ class ServiceFit:
     d0, d1 : float
         Decode: seconds a step, and seconds a step for each token already in the context; 0 or more.
     cov : ndarray, shape (5, 5)
-        Covariance of the coefficients in the order c0, c1, c2, d0, d1.
+        Covariance of the coefficients in the order c0, c1, c2, d0, d1: what noise and the choice of lengths leave open.
     p_range, o_range : tuple of int
         Smallest and largest prompt and output length that were measured.
     median_rel_err, max_rel_err, loo_median_rel_err : float
         Relative error of the fit on its own samples, and of each cell predicted from all the others.
+    loo_max_rel_err : float, optional
+        The largest of the latter; None where a file does not tell, as older ones.
     clock : {"wall", "cpu"}
         Which seconds were fitted: CPU seconds when the machine was busy with other work.
 
@@ -69,11 +72,14 @@ class ServiceFit:
     max_rel_err: float
     loo_median_rel_err: float
     clock: Literal["wall", "cpu"]
+    loo_max_rel_err: float | None = None
 
     def __post_init__(self) -> None:
         """Check every number, and freeze the covariance."""
-        for name in (*COEFFICIENTS, "median_rel_err", "max_rel_err", "loo_median_rel_err"):
+        for name in (*COEFFICIENTS, *_ERRORS):
             value = getattr(self, name)
+            if name == "loo_max_rel_err" and value is None:
+                continue
             if not 0 <= value <= LARGEST:
                 raise ProfileError(name, value, "a finite number, 0 or more" + f", to {LARGEST:g}" * bool(value > LARGEST))
         for name in ("p_range", "o_range"):
@@ -82,8 +88,10 @@ class ServiceFit:
                 raise ProfileError(name, [low, high], "smallest and largest token count measured, from 1 up")
         if self.clock not in ("wall", "cpu"):
             raise ProfileError("clock", self.clock, "wall or cpu")
-        if self.median_rel_err > self.max_rel_err:
-            raise ProfileError("median_rel_err", self.median_rel_err, f"no more than max_rel_err, {self.max_rel_err:g}")
+        for typical, most in (_ERRORS[:2], _ERRORS[2:]):
+            largest = getattr(self, most)
+            if largest is not None and getattr(self, typical) > largest:
+                raise ProfileError(typical, getattr(self, typical), f"no more than {most}, {largest:g}")
         object.__setattr__(self, "cov", _covariance(self.cov))
         with np.errstate(over="ignore"):
             fastest, slowest = self.seconds(self.p_range[0], self.o_range[0]), self.seconds(self.p_range[1], self.o_range[1])
@@ -138,21 +146,23 @@ class ServiceFit:
     def seconds_error(self, p: FloatLike, o: FloatLike) -> float | FloatArray:
         """Approximation: standard error of :meth:`seconds` that the covariance of the coefficients leaves; shapes broadcast.
 
-        What repeated samples could still tell, and no more: whether the formula holds at (p, o) is what
-        ``loo_median_rel_err`` speaks of.
+        That of the mean: how far the formula is off at a single (p, o) is what ``loo_median_rel_err`` speaks of.
         """
         by = self.sensitivity(p, o)
         return _plain(np.sqrt(np.clip(np.einsum("...i,ij,...j", by, self.cov, by), 0.0, None)))
 
     @property
     def stated_error(self) -> float:
-        """Relative error that the fit states of itself: that on lengths left out of it, rounded up to whole per cent."""
-        return max(1, math.ceil(100 * self.loo_median_rel_err - 1e-9)) / 100
+        """Relative error on lengths left out of the fit: the typical one (median), rounded up to whole per cent."""
+        return _whole_per_cent(self.loo_median_rel_err)
 
     @property
-    def good_to(self) -> str:
-        """How good the fit is on lengths left out of it, in words: "good to 3 %"."""
-        return f"good to {100 * self.stated_error:.0f} %"
+    def off_by(self) -> str:
+        """How far the fit is off on lengths left out of it, in words: "typically 3 % off, at worst 10 %"."""
+        words = f"typically {100 * self.stated_error:.0f} % off"
+        if self.loo_max_rel_err is None:
+            return words
+        return f"{words}, at worst {100 * _whole_per_cent(self.loo_max_rel_err):.0f} %"
 
     def covers(self, p: FloatLike, o: FloatLike) -> Any:
         """Whether (p, o) lies inside what was measured; a bool or an array of bool, shapes broadcast."""
@@ -163,8 +173,13 @@ class ServiceFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the ``fit`` part of a profile file."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name) is not None}
         return plain | {"cov": self.cov.tolist(), "p_range": list(self.p_range), "o_range": list(self.o_range)}
+
+
+def _whole_per_cent(error: float) -> float:
+    """Rounded up, and 1 % at least."""
+    return max(1, math.ceil(100 * error - 1e-9)) / 100
 
 
 def _covariance(cov: object) -> FloatArray:

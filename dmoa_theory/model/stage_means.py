@@ -81,7 +81,7 @@ class StageMeans:
         -----
         A measured mean is ``g . (c0, c1, c2, d0, d1)`` with ``g`` from the moments of the token lengths, so its covariance
         with another of the same profile is ``g V g'``, with ``V`` the fit's covariance; different profiles err independently.
-        What the fit's formula cannot describe is not in it.
+        What the formula misses is in it as far as it shows when pairs of lengths are left out of the fit.
         """
         covariance = np.zeros(mean.shape + mean.shape)
         for u, one in enumerate(profiles):

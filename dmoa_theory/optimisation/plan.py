@@ -11,6 +11,8 @@ from dmoa_theory.delay.latency_estimate import LatencyEstimate
 from dmoa_theory.model.system import System
 from dmoa_theory.optimisation.candidates import Evaluations
 from dmoa_theory.optimisation.choose import Decision, optimise
+from dmoa_theory.optimisation.recommend import STANDARD_ERRORS
+from dmoa_theory.optimisation.robust import at_upper_limits
 from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.region import StabilityRegion, stability_region
 
@@ -29,6 +31,8 @@ class Plan(Result):
     settled : StabilityRegion or None
     settled_latency : LatencyEstimate or None
         Region and latency of the recommended configuration (failing that, of the choice); None when neither exists.
+    slower : LatencyEstimate or None
+        Its latency if every mean service time were two standard errors longer; None where they are known exactly.
     remark : str
         What has to be said of the scenario's own configuration; empty when nothing has.
     """
@@ -40,6 +44,7 @@ class Plan(Result):
     decision: Decision
     settled: StabilityRegion | None
     settled_latency: LatencyEstimate | None
+    slower: LatencyEstimate | None = None
     remark: str = ""
 
     @property
@@ -51,7 +56,11 @@ class Plan(Result):
         """The keys of the JSON contract: region and latency as configured, the decision, and both for what is to run."""
         settled = None
         if self.settled is not None and self.settled_latency is not None:
-            settled = {"region": self.settled.to_dict(), "latency": self.settled_latency.to_dict()}
+            settled = {
+                "region": self.settled.to_dict(),
+                "latency": self.settled_latency.to_dict(),
+                "slower_service": None if self.slower is None else _slower(self.slower),
+            }
         return {
             "region": self.region.to_dict(),
             "latency": self.latency.to_dict(),
@@ -98,15 +107,30 @@ def make_plan(
     evaluations = Evaluations(system)
     decision = optimise(system, evaluations=evaluations, simulation=simulation, explain=False, seed=seed, progress=progress)
     picked = decision.recommended or decision.choice
-    settled = None if picked is None else evaluations.estimate(picked.M, picked.k)
+    settled = slower = None
+    if picked is not None:
+        settled = evaluations.estimate(picked.M, picked.k)
+        held = at_upper_limits(settled.system, [picked.k if picked.M else 0])
+        slower = None if held is settled.system else latency(held)
     return Plan(
         region=stability_region(system),
         latency=_as_configured(system, evaluations),
         decision=decision,
         settled=None if settled is None else stability_region(settled.system),
         settled_latency=settled,
+        slower=slower,
         remark=remark,
     )
+
+
+def _slower(estimate: LatencyEstimate) -> dict[str, Any]:
+    return {
+        "standard_errors": STANDARD_ERRORS,
+        "stable": estimate.stable,
+        "mean": estimate.mean,
+        "p95": estimate.p95,
+        "critical_scale": stability_region(estimate.system).critical_scale,
+    }
 
 
 def _as_configured(system: System, evaluations: Evaluations) -> LatencyEstimate:

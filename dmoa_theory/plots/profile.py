@@ -123,7 +123,9 @@ def plot_residuals(profile: Profile, *, ax: Axes | None = None) -> Axes:
         typical = 100 * fit.loo_median_rel_err
         for side in (-typical, typical):
             axes.axhline(side, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        handles.append(Line2D([], [], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), label="error on lengths left out"))
+        handles.append(
+            Line2D([], [], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), label="typical error on lengths left out")
+        )
         reach = 1.15 * max(float(np.abs(residual).max()), typical, 0.5)
         axes.set_ylim(-reach, reach)
         axes.set_xlim(0.5, residual.size + 0.5)

@@ -6,11 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 KEY = "sk-a-secret-that-nobody-may-see"
+#: Seconds that something takes only where it hangs.
+LONGEST = 300.0
 
 
 class FakeServer:
@@ -29,7 +32,7 @@ class FakeServer:
         self.template = 0  # tokens that a chat template adds
         self.tokens: Callable[[str], int] = lambda text: len(text.split())
         self.output: Callable[[int], int] = lambda o: o
-        self.seconds = 0.001, 0.004  # before the first token, and between two: so that they come as two chunks
+        self.seconds = 0.001, 0.001  # before the first token, and between two
         self.answer: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.key: str | None = None
@@ -49,11 +52,40 @@ def stream(handler: BaseHTTPRequestHandler, events: Iterator[dict[str, Any]], *,
     handler.send_response(200)
     handler.send_header("Content-Type", "text/event-stream")
     handler.end_headers()
-    for event in events:
+    for place, event in enumerate(events):
+        if place == 1:
+            _wait_until_read(handler)
         handler.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
         handler.wfile.flush()
     if end:
         handler.wfile.write(b"data: [DONE]\n\n")
+
+
+def _wait_until_read(handler: BaseHTTPRequestHandler) -> None:
+    """Wait until the client has the first chunk, lest it comes in one piece with the next: that tells no time of decoding."""
+    until = time.monotonic() + LONGEST
+    time.sleep(0.004)  # elsewhere than on Linux, and before the first look
+    while any(_waiting_bytes(handler)) and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def _waiting_bytes(handler: BaseHTTPRequestHandler) -> tuple[int, int]:
+    """Bytes sent that are not at the client's socket yet, and those that it has not read from there; as far as Linux tells."""
+    ours, theirs = handler.connection.getsockname()[1], handler.client_address[1]
+    sent, _ = _queues().get((ours, theirs), (0, 0))
+    _, received = _queues().get((theirs, ours), (0, 0))  # of a second look: what was on its way is counted
+    return sent, received
+
+
+def _queues() -> dict[tuple[int, int], tuple[int, int]]:
+    """Bytes on the way out of each socket, and those that came in and were not read, by its port and the one it talks to."""
+    found = {}
+    with suppress(OSError):
+        for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+            local, remote, _state, queues = line.split()[1:5]
+            out, come = queues.split(":")
+            found[int(local[-4:], 16), int(remote[-4:], 16)] = int(out, 16), int(come, 16)
+    return found
 
 
 def _tokens_of(fake: FakeServer, prompt: Any, chat: bool) -> int:

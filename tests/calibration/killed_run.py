@@ -1,6 +1,7 @@
-"""A calibration in a process of its own, to be killed: ``python killed_run.py ENGINE PROFILE RESUME``.
+"""A calibration in a process of its own, to be killed: ``python killed_run.py ENGINE PROFILE HOW``.
 
-ENGINE is ``sleeping``, whose inferences take exactly known milliseconds, or ``BACKEND:SHAPE`` of a real one.
+ENGINE is ``sleeping``, whose inferences take exactly known milliseconds, or ``BACKEND:SHAPE`` of a real one. HOW is ``afresh``,
+``resume``, or ``held``: afresh, and in the middle of its run until its standard input ends.
 """
 
 from __future__ import annotations
@@ -50,13 +51,18 @@ class SleepingEngine:
         pass
 
 
-def main(engine: str, profile: str, resume: str) -> None:
+def main(engine: str, profile: str, how: str) -> None:
+    def report(done: int, *_: object) -> None:
+        print(done, flush=True)
+        if how == "held" and done == 1:
+            sys.stdin.read()
+
     backend, _, shape = engine.partition(":")
     if backend == "sleeping":
         sys.modules["sleeping_engine"] = SimpleNamespace(load=lambda **_: SleepingEngine())  # type: ignore[assignment]
         LOADERS["sleeping"] = "sleeping_engine:load"
-    options = LENGTHS | OPTIONS | {"progress": lambda done, *_: print(done, flush=True)}
-    calibrate(backend, synthetic=shape or "sleeping", profile_path=profile, resume=resume == "resume", **options)
+    options = LENGTHS | OPTIONS | {"progress": report}
+    calibrate(backend, synthetic=shape or "sleeping", profile_path=profile, resume=how == "resume", **options)
 
 
 if __name__ == "__main__":

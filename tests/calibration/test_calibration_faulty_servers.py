@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_server import KEY, send, serving, stream
+from fake_server import KEY, LONGEST, send, serving, stream
 
 from dmoa_calibration.backends import open_backend
 from dmoa_calibration.calibrate import calibrate
@@ -21,7 +21,7 @@ from dmoa_calibration.samples import journal_path
 from dmoa_theory.cli import main
 from dmoa_theory.errors import CalibrationError, DmoaError, InputError
 
-LENGTHS = {"prompt_tokens": (8, 32, 128), "output_tokens": (3, 6)}
+LENGTHS = {"prompt_tokens": (8, 32, 128), "output_tokens": (3, 6), "budget": 1e4}  # however slow the machine
 VARIABLE = "DMOA_TEST_KEY"
 
 
@@ -34,7 +34,7 @@ def fake():
 def failure(server, **options) -> str:
     """The one line in which opening, or one inference, ends."""
     with pytest.raises(DmoaError) as failed:
-        open_backend("openai_http", url=server.url, **{"timeout": 5.0} | options).infer(16, 6)
+        open_backend("openai_http", url=server.url, **{"timeout": LONGEST} | options).infer(16, 6)
     line = str(failed.value)
     assert "\n" not in line
     assert line.isprintable()
@@ -44,10 +44,10 @@ def failure(server, **options) -> str:
 
 def test_a_server_that_is_down():
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", 0))  # it listens to nobody, and keeps the port from all who would
         port = taken.getsockname()[1]
-    with pytest.raises(CalibrationError, match=rf"nothing answers at http://127.0.0.1:{port}: is the server running\?"):
-        open_backend("openai_http", url=f"http://127.0.0.1:{port}")
+        with pytest.raises(CalibrationError, match=rf"nothing answers at http://127.0.0.1:{port}: is the server running\?"):
+            open_backend("openai_http", url=f"http://127.0.0.1:{port}")
 
 
 def test_a_host_that_is_not_known():
@@ -56,8 +56,10 @@ def test_a_host_that_is_not_known():
 
 
 def test_a_server_that_never_answers(fake):
-    fake.answer["/v1/models"] = lambda handler: time.sleep(1.0)
+    given_up = threading.Event()
+    fake.answer["/v1/models"] = lambda handler: given_up.wait(LONGEST)
     assert failure(fake, timeout=0.2) == "URL did not answer within 0.2 s; give more time with --timeout"
+    given_up.set()
 
 
 def test_a_server_that_drips(fake):
@@ -67,7 +69,7 @@ def test_a_server_that_drips(fake):
         handler.send_response(200)
         handler.send_header("Content-Type", "text/event-stream")
         handler.end_headers()
-        for _ in range(100):
+        while True:  # until the client hangs up
             handler.wfile.write(b"d")
             handler.wfile.flush()
             time.sleep(0.02)
@@ -93,7 +95,7 @@ def test_garbage_in_place_of_http():
     thread = threading.Thread(target=speak, daemon=True)
     thread.start()
     with pytest.raises(DmoaError) as failed:
-        open_backend("openai_http", url=url, model="m", timeout=5.0)
+        open_backend("openai_http", url=url, model="m", timeout=LONGEST)
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join()
@@ -222,7 +224,7 @@ def test_an_endless_answer_is_cut_short(fake, monkeypatch):
 
 def test_samples_before_a_failure_are_kept_and_gone_on_with(fake, tmp_path):
     path = tmp_path / "p.json"
-    options = {"url": fake.url, "profile_path": path, "timeout": 5.0, **LENGTHS}
+    options = {"url": fake.url, "profile_path": path, "timeout": LONGEST, **LENGTHS}
 
     def break_after_four(done, total, message):
         if done == 4:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmoa_calibration.backends import Timing
-from dmoa_calibration.fit import check_design, cpu_wall_ratios, drift, fit_timings, leave_one_cell_out
+from dmoa_calibration.contention import cpu_wall_ratios
+from dmoa_calibration.fit import check_design, drift, fit_timings, leave_one_cell_out
 from dmoa_theory.errors import CalibrationError
 
 NAMES = ("c0", "c1", "c2", "d0", "d1")

@@ -21,7 +21,7 @@ from dmoa_calibration.calibrate import calibrate
 from dmoa_calibration.samples import journal_path
 from dmoa_theory.errors import CalibrationError, InputError
 
-LENGTHS = {"prompt_tokens": (16, 64, 256), "output_tokens": (4, 12)}
+LENGTHS = {"prompt_tokens": (16, 64, 256), "output_tokens": (4, 12), "budget": 1e4}  # however slow the machine
 VARIABLE = "DMOA_TEST_KEY"
 
 
@@ -94,9 +94,13 @@ def test_without_times_of_its_own_the_client_stamps_the_chunks(fake):
     fake.seconds = 0.05, 0.01
     backend = opened(fake)
     assert backend.describe()["runtime"]["timed_by"] == "client"
-    timing = backend.infer(20, 6)
-    assert (timing.prompt_tokens, timing.output_tokens) == (20, 6)
-    assert timing.prefill_s >= 0.05
+    for _ in range(100):  # a client that the machine lets wait stamps the first chunk late, and so finds too short a decoding
+        timing = backend.infer(20, 6)
+        assert (timing.prompt_tokens, timing.output_tokens) == (20, 6)
+        assert timing.prefill_s >= 0.05
+        assert timing.prefill_s + timing.decode_s >= 0.05 + 5 * 0.01
+        if timing.decode_s >= 5 * 0.01:
+            break
     assert timing.decode_s >= 5 * 0.01
     path, body = fake.asked[-1]
     assert (path, len(body["prompt"]), body["ignore_eos"], body["cache_prompt"]) == ("/v1/completions", 20, True, False)
@@ -116,8 +120,7 @@ def test_prompts_differ_so_that_no_cache_can_help(fake):
     for _ in range(5):
         backend.infer(50, 2)
     prompts = [body["prompt"] for _, body in fake.asked if len(body.get("prompt", ())) == 50]
-    # More than five where the two chunks of an answer came in one piece, which tells no time of decoding: it is asked again.
-    assert len({tuple(prompt[:3]) for prompt in prompts}) == len(prompts) >= 5
+    assert len({tuple(prompt[:3]) for prompt in prompts}) == len(prompts) >= 5  # more where one was asked for again
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,12 @@ def sample(repeat: int, p: int = 32, o: int = 8) -> Sample:
     return Sample(repeat=repeat, timing=Timing(prompt_tokens=p, output_tokens=o, prefill_s=0.5, decode_s=1.0)).rounded()
 
 
-def started(profile: Path, engine: str = "sleeping", *, resume: bool) -> subprocess.Popen[str]:
+def started(profile: Path, engine: str = "sleeping", *, how: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "calibration")])}
-    command = [sys.executable, str(PROGRAM), engine, str(profile), "resume" if resume else "afresh"]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, str(PROGRAM), engine, str(profile), how]
+    return subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def keys(profile: Path) -> list[tuple[int, int, int]]:
@@ -49,7 +51,7 @@ def killed_and_resumed(profile: Path, kills: int, seed: int, engine: str = "slee
     before: list[tuple[int, int, int]] = []
     left = []
     for kill in range(kills):
-        run = started(profile, engine, resume=kill > 0)
+        run = started(profile, engine, how="resume" if kill else "afresh")
         assert run.stdout is not None
         for _ in range(rng.randint(1, 3)):  # so that every run measures something
             run.stdout.readline()
@@ -61,7 +63,7 @@ def killed_and_resumed(profile: Path, kills: int, seed: int, engine: str = "slee
         assert len(set(after)) == len(after)  # nothing doubled
         before = after
         left.append(len(after))
-    run = started(profile, engine, resume=True)
+    run = started(profile, engine, how="resume")
     _, complaint = run.communicate()
     assert run.returncode == 0, complaint
     assert keys(profile)[: len(before)] == before
@@ -81,13 +83,12 @@ def test_a_killed_run_loses_nothing_and_doubles_nothing(tmp_path):
 
 def test_of_two_calibrations_into_one_file_the_second_is_refused(tmp_path):
     profile = tmp_path / "sleeping.json"
-    first = started(profile, resume=False)
+    first = started(profile, how="held")
     assert first.stdout is not None
-    first.stdout.readline()
-    first.send_signal(signal.SIGSTOP)  # in the middle of its run, however slow the second is to start
-    second = started(profile, resume=True)
+    while first.stdout.readline() == "0\n":
+        continue
+    second = started(profile, how="resume")
     _, complaint = second.communicate()
-    first.send_signal(signal.SIGCONT)
     assert second.returncode == 1
     expected = f"{journal_path(profile)}: another calibration writes to this file: wait for it, or give another --profile"
     assert complaint.splitlines()[-1].endswith(expected)

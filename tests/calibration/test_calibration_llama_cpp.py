@@ -28,20 +28,21 @@ from dmoa_theory.errors import BackendUnavailableError, CalibrationError, InputE
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
 
-LENGTHS = {"prompt_tokens": (8, 32, 128), "output_tokens": (4, 12)}
+LENGTHS = {"prompt_tokens": (8, 32, 128), "output_tokens": (4, 12), "budget": 1e4}  # however slow the machine
+PATIENCE = 300.0  # seconds; only a run that hangs takes as long
 
 
 def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        return not (status.exists() and "State:\tZ" in status.read_text(encoding="utf-8"))
+    except (ProcessLookupError, FileNotFoundError):  # it may end between two looks
         return False
-    status = Path(f"/proc/{pid}/status")
-    return not (status.exists() and "State:\tZ" in status.read_text(encoding="utf-8"))
 
 
-def is_gone(pid: int, within: float = 20.0) -> bool:
-    until = time.monotonic() + within
+def is_gone(pid: int) -> bool:
+    until = time.monotonic() + PATIENCE
     while is_running(pid):
         if time.monotonic() > until:
             return False
@@ -61,14 +62,14 @@ def test_lengths_are_exact_and_every_span_has_its_cpu_seconds(llama, p, o):
 
 def test_the_same_prompt_again_is_computed_again(llama):
     for _ in range(3):
-        assert llama.process.infer([5] * 100, 2, timeout=60)["cache_n"] == 0
+        assert llama.process.infer([5] * 100, 2, timeout=PATIENCE)["cache_n"] == 0
 
 
 def test_lengths_that_do_not_fit_are_refused(llama):
     with pytest.raises(InputError, match=r"2040 \+ 9: 1 or more each, in all at most 2048"):
         llama.infer(2040, 9)
     with pytest.raises(CalibrationError, match=r"llama.cpp failed: request .* exceeds the available context size"):
-        llama.process.infer([5] * 3000, 2, timeout=60)
+        llama.process.infer([5] * 3000, 2, timeout=PATIENCE)
     assert llama.infer(4, 2).output_tokens == 2  # and it goes on
 
 
@@ -123,7 +124,7 @@ def test_from_beginning_to_end(model_cache, tmp_path, capsys):
     assert again.document["fit"] == profile.document["fit"]
 
     # looking again needs no options: engine and shape stand in the profile
-    assert main(["calibrate", "--check", "--budget", "3", "--profile", str(path)]) in (0, 3)
+    assert main(["calibrate", "--check", "--budget", "1000", "--profile", str(path)]) in (0, 3)
     told = capsys.readouterr().out
     assert "inferences took" in told
     assert "the profile is of" not in told
@@ -186,7 +187,13 @@ try:
 except Exception as error:
     print(error)
 """
-    told = subprocess.run([sys.executable, "-c", code, str(synthetic_gguf("llama-tiny"))], capture_output=True, text=True)
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # whose buffers, one a core, would fill the memory
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(synthetic_gguf("llama-tiny"))],
+        env=os.environ | threads,
+        capture_output=True,
+        text=True,
+    )
     assert re.fullmatch(r"the model in .*\.gguf does not fit into memory: take .* or shorter --prompt-tokens\n", told.stdout)
     assert told.stderr == ""
 

@@ -89,6 +89,7 @@ def test_the_cache_takes_the_bytes_that_are_stated(backend):
 def test_from_beginning_to_end(tmp_path):
     path = tmp_path / "tiny.json"
     options = {"synthetic": "llama-tiny", "profile_path": path, "prompt_tokens": (8, 32, 64), "output_tokens": (4, 12)}
+    options["budget"] = 1e4  # however slow the machine
     profile = calibrate("transformers", **options, repeats=2)
     schema = json.loads(files("dmoa_theory").joinpath("data/schemas/calibrate.json").read_text(encoding="utf-8"))
     jsonschema.validate(profile.document, schema)

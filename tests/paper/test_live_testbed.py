@@ -122,14 +122,15 @@ def test_a_run_folder_is_reduced_to_what_is_bundled(tmp_path: Path) -> None:
 
 
 def test_the_grey_band_is_the_error_that_the_profile_states() -> None:
-    """As wide as the fit is good to, rounded up to whole per cent, and the heading says how wide."""
+    """As wide as the fit is off typically, rounded up to whole per cent, and the heading says how wide."""
     fit = read_live("real").profile.fit
     assert fit.loo_median_rel_err <= fit.stated_error < fit.loo_median_rel_err + 0.01
-    assert fit.good_to == f"good to {round(100 * fit.stated_error)} %"
+    typical = f"typically {round(100 * fit.stated_error)} % off"
+    assert fit.off_by.startswith(typical)
     axes = new_axes()
     with house_style():
         live_testbed._draw_services(axes, read_live("real"))
     (band,) = axes.patches
     low, high = band.get_extents().transformed(axes.transData.inverted()).intervaly
     assert (low, high) == pytest.approx((1 - fit.stated_error, 1 + fit.stated_error))
-    assert any(fit.good_to in " ".join(text.get_text().split()) for text in axes.texts)
+    assert any(typical in " ".join(text.get_text().split()) for text in axes.texts)

@@ -124,9 +124,11 @@ def test_token_counts_below_one_are_refused(p, o):
 
 
 def test_description_is_one_line_and_says_what_the_times_stand_on():
-    line = profile_from_document(changed("quality.contended", True)).describe()
+    document = changed("quality.contended", True)
+    document["fit"]["clock"] = "cpu"
+    line = profile_from_document(document).describe()
     assert "\n" not in line
-    for said in ("llama-tiny", "random weights", "A processor", "CPU seconds", "2.0 %", "32 and 512", "8 to 64"):
+    for said in ("llama-tiny", "random weights", "A processor", "CPU seconds", "typically 2 % off", "32 and 512", "8 to 64"):
         assert said in line
 
 
@@ -151,6 +153,8 @@ REFUSALS = [
     ("fit.p_range", [512, 32], "fit.p_range = [512, 32]: smallest and largest"),
     ("fit.p_range", [32], "fit.p_range[1] is missing"),
     ("fit.median_rel_err", 0.5, "fit.median_rel_err = 0.5: no more than max_rel_err, 0.03"),
+    ("fit.loo_max_rel_err", 0.01, "fit.loo_median_rel_err = 0.02: no more than loo_max_rel_err, 0.01"),
+    ("fit.loo_max_rel_err", -1.0, "fit.loo_max_rel_err = -1.0: greater than or equal to 0"),
     ("fit.cov", COV[:4], "fit.cov = shape (4, 5): a symmetric"),
     ("fit.cov", [[1.0]] * 4 + [[1.0, 2.0]], "fit.cov = not a matrix: a symmetric"),
     ("fit.cov.0", [1e-4, 1e-7, 0.0, 0.0, 0.0], "fit.cov = not symmetric"),
@@ -224,6 +228,14 @@ def test_an_invalid_profile_is_not_written_over_a_good_one(path, document):
 def test_a_folder_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(ProfileError, match=r"laptop\.json: cannot be written"):
         write_profile(tmp_path / "nowhere" / "laptop.json", DOCUMENT)
+
+
+def test_a_fit_says_how_far_it_is_off_typically_and_at_worst():
+    """Rounded up; the worst where the file tells."""
+    assert profile_from_document(DOCUMENT).fit.off_by == "typically 2 % off"
+    fit = profile_from_document(changed("fit.loo_max_rel_err", 0.621)).fit
+    assert (fit.off_by, fit.stated_error) == ("typically 2 % off, at worst 63 %", 0.02)
+    assert fit.to_dict()["loo_max_rel_err"] == 0.621
 
 
 @pytest.mark.parametrize("field", ["c0", "d1", "max_rel_err"])

@@ -128,6 +128,7 @@ def _quality(words: str) -> dict[str, Any]:
     return {
         "median_cpu_wall_ratio": None,
         "lowest_cpu_wall_ratio": None,
+        "contended_samples": None,
         "contended": False,
         "drift": None,
         "verdict": words,

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from dmoa_calibration.fit import relative_nnls
 from dmoa_calibration.importers.results import Span
+from dmoa_calibration.least_squares import Floats, relative_nnls
 from dmoa_theory.errors import CalibrationError
 from dmoa_theory.model.profile import ServiceFit
 
 __all__ = ["fit_spans"]
-
-Floats = npt.NDArray[np.float64]
 
 _DRAWS = 400
 _HOW = "such as llama-bench -p 32,128,512 -n 16,64 -d 0,512 -o json"
@@ -73,6 +70,7 @@ def fit_spans(spans: Sequence[Span], *, seed: int = 0) -> tuple[ServiceFit, tupl
         median_rel_err=float(np.median(error)),
         max_rel_err=float(error.max()),
         loo_median_rel_err=float(np.median(np.abs(left_out))),
+        loo_max_rel_err=float(np.abs(left_out).max()),
         clock="wall",
     )
     return fit, tuple(_open(reading, making))

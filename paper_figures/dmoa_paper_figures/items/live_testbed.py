@@ -162,7 +162,7 @@ def _draw_services(axes: Axes, live: LiveRecord) -> None:
     axes.set_ylabel("service time / that of the profile")
     legend_below(axes, axes.get_lines())
     grid_lines(axes.yaxis)
-    heading(axes, f"Four engines, {cores} cores", f"grey: the profile, its fit {live.profile.fit.good_to}")
+    heading(axes, f"Four engines, {cores} cores", f"grey: the profile, typically {100 * error:.0f} % off")
 
 
 def _made(name: str) -> str:
