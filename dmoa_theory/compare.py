@@ -272,7 +272,8 @@ class Sweep:
                 row = by_name.get(name)
                 cells += ["-"] * 3 if row is None else [show_seconds(row.theory), show_seconds(row.simulated), _cells(row)[5]]
             rows.append(tuple(cells))
-        heads = ("busiest device", "mean", "simulated", "difference", "p95", "simulated", "difference")
+        of = ("in theory", "simulated", "off by")
+        heads = ("busiest device", *(f"mean {what}" for what in of), *(f"p95 {what}" for what in of))
         return Table("theory beside simulation over load, all prompts", heads, tuple(rows))
 
     def records(self) -> list[dict[str, Any]]:

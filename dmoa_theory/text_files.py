@@ -11,7 +11,10 @@ from pathlib import Path
 
 from dmoa_theory.errors import InputError
 
-__all__ = ["csv_rows", "delimiter_of", "read_text", "suggestion"]
+__all__ = ["csv_rows", "delimiter_of", "read_text", "refuse_workbook", "suggestion"]
+
+#: How files of spreadsheet programs begin, whatever their name says.
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
 def read_text(path: Path, *, content: str, error: type[InputError] = InputError) -> str:
@@ -39,6 +42,7 @@ def read_text(path: Path, *, content: str, error: type[InputError] = InputError)
     file = str(path)
     if os.path.lexists(path) and not os.path.isfile(path):  # a pipe would be waited for without end
         raise error("", "a folder" if os.path.isdir(path) else "not a regular file", "a file", file=file)
+    refuse_workbook(path, error=error)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -53,6 +57,32 @@ def read_text(path: Path, *, content: str, error: type[InputError] = InputError)
     except UnicodeDecodeError as failure:
         line = data.count(b"\n", 0, failure.start) + 1
         raise error(f"line {line}", f"byte 0x{data[failure.start]:02x}", "text in UTF-8", file=file) from None
+
+
+def refuse_workbook(path: Path, wanted: str = "", *, error: type[InputError] = InputError) -> None:
+    """Say of a file of a spreadsheet program, which is not text, how to save one that is; other files pass.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : str
+        What is read instead, besides CSV.
+    error : type of InputError
+        What to raise.
+
+    Raises
+    ------
+    InputError
+        When the file begins as workbooks do.
+    """
+    try:
+        with open(path if path.is_file() else os.devnull, "rb") as stream:  # a pipe would be waited for without end
+            begins = stream.read(4)
+    except (OSError, ValueError):  # whoever reads it will say why
+        return
+    if begins in _WORKBOOKS:
+        allowed = f"text: save it as CSV (in the spreadsheet program: File, Save as, CSV UTF-8){wanted}"
+        raise error("", "an Excel workbook or a zip file", allowed, file=str(path))
 
 
 def suggestion(path: Path) -> str:

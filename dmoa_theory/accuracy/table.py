@@ -10,6 +10,7 @@ from pathlib import Path
 from dmoa_theory.accuracy.csv_file import parse_tables
 from dmoa_theory.accuracy.measured import AccuracyEntry, AccuracyTable, PromptScores
 from dmoa_theory.errors import InputError
+from dmoa_theory.text_files import refuse_workbook
 
 __all__ = ["AccuracyEntry", "AccuracyTable", "PromptScores", "bundled_tables", "read_accuracy", "read_tables"]
 
@@ -58,9 +59,10 @@ def read_tables(table: str) -> tuple[AccuracyTable, ...]:
     >>> [table.user for table in read_tables("selfmoa2025-gemma")]
     ['gemma-2-9b-it-WPO-HB', 'gemma-2-9b-it-SimPO']
     """
+    path = Path(table)
+    refuse_workbook(path)
     if not table.endswith(".csv"):
         return _bundled(table)
-    path = Path(table)
     try:
         return parse_tables(path.read_text(encoding="utf-8-sig"), path.stem, str(path))
     except (FileNotFoundError, IsADirectoryError):

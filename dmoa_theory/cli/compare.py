@@ -132,13 +132,25 @@ def _report(result: Comparison, sweep: Sweep | None, beside: MeasuredComparison 
 def _write(result: Comparison, sweep: Sweep | None, beside: MeasuredComparison | None, out: OutFolder) -> OutFolder:
     out.document("compare.json", _document(result, sweep, beside))
     out.table("compare.csv", (result if beside is None else beside).records())
+    measured = beside is not None and any(row.measured == row.measured for row in beside.rows)
+    there = {
+        "compare.png": bool(result.rows),
+        "measured.png": measured,
+        "over_load.csv": sweep is not None,
+        "over_load.png": sweep is not None,
+    }
+    out.remove([name for name, drawn in there.items() if not drawn])
+    if result.rows:
+        from dmoa_theory.plots.comparison import plot_comparison
+
+        out.picture("compare.png", plot_comparison(result, beside=beside if measured else None))
+    if beside is not None and measured:
+        from dmoa_theory.plots.measured_comparison import plot_measured
+
+        out.picture("measured.png", plot_measured(beside))
     if sweep is not None:
         from dmoa_theory.plots.comparison import plot_over_load
 
         out.table("over_load.csv", sweep.records())
         out.picture("over_load.png", plot_over_load(sweep))
-    if beside is not None and any(row.measured == row.measured for row in beside.rows):
-        from dmoa_theory.plots.measured_comparison import plot_measured
-
-        out.picture("measured.png", plot_measured(beside))
     return out

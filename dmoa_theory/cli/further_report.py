@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -171,13 +171,30 @@ def sweep_table(found: Sweep) -> Table:
     if not found.rows:
         return Table(f"sweep of {found.key}: nothing finished", (found.key,), ())
     heads = [name for name in found.rows[0] if not (name.endswith("_error") or name.startswith("recommended_"))]
-    words = {found.key: found.key.rpartition(".")[2], "by_user_accuracy": "by user", "by_user_mean_s": "its mean"}
+    one = found.key.removeprefix("arrivals.rate.")  # the rate of one user
+    words = {
+        found.key: found.key.rpartition(".")[2] if one == found.key else f"rate of {one}",
+        "by_user_accuracy": "by user",
+        "by_user_mean_s": "its mean",
+    }
     words |= {"mean_s": "mean", "p95_s": "p95", "utilisation": "load"}
 
-    def shown(value: object) -> str:
+    def shown(name: str, value: object) -> str:
         if value is None:
             return "-"
-        return show_number(value) if isinstance(value, float) else str(value)
+        return _unit(name)(value) if isinstance(value, float) else str(value)
 
-    rows = tuple(tuple(shown(row[name]) for name in heads) for row in found.rows)
+    rows = tuple(tuple(shown(name, row[name]) for name in heads) for row in found.rows)
     return Table(f"sweep of {found.key}", tuple(words.get(name, name) for name in heads), rows)
+
+
+def _unit(column: str) -> Callable[[float], str]:
+    """How to write the figures of a column of a sweep: a key of the scenario, or a figure of the answers."""
+    section, _, key = column.partition(".")
+    if section == "constraints" and key in LIMITS:
+        return LIMITS[key][1]
+    if column.startswith("arrivals.rate"):
+        return show_rate
+    if column.endswith("_s") or column in {"service.mean", "network.link_delay"}:
+        return show_seconds
+    return show_share if column.endswith(("accuracy", "utilisation")) else show_number

@@ -33,6 +33,8 @@ _SHORTEST_NAME = 12
 _WRAPPED = {"verdict", "asks in a layer"}
 # Columns of words, which stand to the left.
 _WORDS = {*_WRAPPED, "", "at capacity"}
+#: Columns of names beside the first.
+_NAMES = {"of", "then busiest"}
 # The blank between a figure and what it counts.
 _FIGURE = re.compile(r"(?<=[0-9,=]) (?=(?:%|±|s|ms|h|k=\d|[KMGT]iB|points|times|per|prompts)\b|%|±)|(?<=±) (?=\d)|(?<=per) ")
 
@@ -84,11 +86,15 @@ def print_table(out: Console, table: Table) -> None:
 
     drawn = RichTable(box=box.SIMPLE_HEAD, title=Text(table.caption, style="bold"), title_justify="left", pad_edge=False)
     widths = [max(map(cell_len, column)) for column in zip(table.heads, *table.rows, strict=True)]
-    room = out.width - sum(widths[1:]) - 3 * (len(widths) - 1) - 2  # three blanks between columns, one at either edge
+    names = [place for place, head in enumerate(table.heads) if place == 0 or head in _NAMES]
+    others = sum(width for place, width in enumerate(widths) if place not in names)
+    room = out.width - others - 3 * (len(widths) - 1) - 2  # three blanks between columns, one at either edge
+    longest = range(max(widths[place] for place in names), _SHORTEST_NAME, -1)
+    most = next((m for m in longest if sum(min(widths[place], m) for place in names) <= room), _SHORTEST_NAME)
     for place, head in enumerate(table.heads):
         words = place == 0 or head in _WORDS
-        most = max(room, _SHORTEST_NAME) if place == 0 and not _WRAPPED.intersection(table.heads) else None
-        drawn.add_column(head, justify="left" if words else "right", no_wrap=head not in _WRAPPED, max_width=most)
+        cut = most if place in names and not _WRAPPED.intersection(table.heads) else None
+        drawn.add_column(head, justify="left" if words else "right", no_wrap=head not in _WRAPPED, max_width=cut)
     for row in table.rows:
         style = "bold" if row[-1].startswith("RECOMMENDED") else "red" if row[-1] == "overloaded" else ""
         drawn.add_row(*(Text(cell) for cell in row), style=style)

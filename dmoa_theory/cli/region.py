@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from cyclopts import Parameter
 
 from dmoa_theory.cli.names import split_names
 from dmoa_theory.cli.options import WHOLE, Options, only_beside
 from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, print_table, progress
 from dmoa_theory.errors import InputError
-from dmoa_theory.model.system import System
 from dmoa_theory.quantities import show_share
 from dmoa_theory.results import jsonable
 from dmoa_theory.stability.region import StabilityRegion, stability_region
@@ -45,7 +43,7 @@ def region(
     only_beside("--check", check, {"--seed": seed})
     system = options.system(scenario)
     result = stability_region(system)
-    axes = _axes(system, users)
+    axes = _axes(result, users) if users or options.out is not None else ()
     only_beside("--out", options.out is not None, {"--users": users or None})
     out_folder = None if options.out is None else OutFolder(options.out)
     found = None
@@ -98,12 +96,13 @@ def check_lines(check: DrainCheck) -> Iterator[str]:
     yield f"  Memory of a start is of the order of (M + 1) / (1 - load) = {check.expected:.3g} times its own length."
 
 
-def _axes(system: System, users: str) -> tuple[int, ...]:
-    """Up to three users whose rates span a picture: those named, then those with most prompts; of two, in order of number."""
-    able = np.flatnonzero(system.can_ask())
-    busiest = able[np.argsort(-system.rates[able], kind="stable")].tolist()
+def _axes(result: StabilityRegion, users: str) -> tuple[int, ...]:
+    """Up to three users whose rates span a picture: those named, then those who tell most; of two, in order of number."""
+    from dmoa_theory.plots.region import telling_users
+
+    system, telling = result.system, telling_users(result)
     if not users:
-        return (*sorted(busiest[:2]), *busiest[2:3])
+        return (*sorted(telling[:2]), *telling[2:3])
     named = split_names(users, system.network, field="--users")
     if len(named) not in (2, 3):
         allowed = f'two or three users, by number from 0 to {system.n_devices - 1} or by name, such as "0,1"'
@@ -111,16 +110,16 @@ def _axes(system: System, users: str) -> tuple[int, ...]:
     chosen = [system.network.position(name, field="--users") for name in named]
     if len(set(chosen)) < len(chosen):
         raise InputError("--users", users, f"{'two' if len(chosen) == 2 else 'three'} different users")
-    mute = [u for u in chosen if u not in able]
+    mute = [u for u in chosen if u not in telling]
     if mute:
         name = system.network.name(mute[0])
         raise InputError("--users", users, f"users who can ask, and {name} has fewer neighbours than its k")
-    return (*chosen, *(u for u in busiest if u not in chosen))[:3]
+    return (*chosen, *(u for u in telling if u not in chosen))[:3]
 
 
 def _write(result: StabilityRegion, document: dict[str, Any], axes: tuple[int, ...], out: OutFolder) -> None:
     from dmoa_theory.plots.network import plot_network
-    from dmoa_theory.plots.region import plot_section, plot_utilisation
+    from dmoa_theory.plots.region import plot_section, plot_utilisation, scaled_to_fit
 
     out.document("region.json", document)
     out.table("region.csv", result.records())
@@ -128,9 +127,12 @@ def _write(result: StabilityRegion, document: dict[str, Any], axes: tuple[int, .
     out.picture("network.png", plot_network(result))
     drawn = {"section.png": len(axes) > 1, "region_3d.png": len(axes) > 2}
     out.remove([picture for picture, there in drawn.items() if not there])
+    fit, note = None if result.stable else scaled_to_fit(result), result.system.moa.label
     if len(axes) > 1:
-        out.picture("section.png", plot_section(result.section(*axes[:2]), note=result.system.moa.label))
+        scaled = None if fit is None else fit.section(*axes[:2])
+        out.picture("section.png", plot_section(result.section(*axes[:2]), note=note, scaled=scaled))
     if len(axes) > 2:
         from dmoa_theory.plots.body import plot_body
 
-        out.picture("region_3d.png", plot_body(result.body(*axes), note=result.system.moa.label))
+        body = None if fit is None else fit.body(*axes)
+        out.picture("region_3d.png", plot_body(result.body(*axes), note=note, scaled=body))

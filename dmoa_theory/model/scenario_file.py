@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.units import parse_rate, parse_seconds
-from dmoa_theory.text_files import suggestion
+from dmoa_theory.text_files import refuse_workbook, suggestion
 
 __all__ = ["ScenarioFile", "parse_scenario", "read_scenario_file"]
 
@@ -33,14 +33,14 @@ def _number(value: object) -> object:
     return value
 
 
-def _amount(value: object, read: Callable[[str, object], float], *, place: int | None = None, more: str = "") -> object:
+def _amount(value: object, read: Callable[[str, object], float], *, key: int | str | None = None, more: str = "") -> object:
     """Text with a unit as a number; numbers stay as they are, and are held against their limits where these are known."""
     if _plain_number(value):
         return value
     try:
         return read("", value)
     except InputError as error:
-        where = "" if place is None else f"[{place}]"
+        where = "" if key is None else f"[{key}]" if isinstance(key, int) else f".{key}"
         looks_like_a_number = isinstance(value, str) and value.strip()[-1:].isdigit()
         shown = f'"{value}"' if looks_like_a_number else value
         about = {"where": where, "value": shown, "allowed": error.allowed + more}
@@ -50,8 +50,15 @@ def _amount(value: object, read: Callable[[str, object], float], *, place: int |
 def _amounts(value: object, read: Callable[[str, object], float]) -> object:
     """An amount, or a list of amounts."""
     if isinstance(value, list) and value and not any(isinstance(each, list) for each in value):
-        return [_amount(each, read, place=place) for place, each in enumerate(value)]
+        return [_amount(each, read, key=place) for place, each in enumerate(value)]
     return _amount(value, read, more="; or a list of these (one a device), texts in quotes")
+
+
+def _rates_by_name(value: object) -> object:
+    """A table of rates by the names of users."""
+    if not isinstance(value, dict):
+        raise ValueError('rates by name, such as { desk-1 = "10/hour" }')
+    return {name: _amount(rate, parse_rate, key=name) for name, rate in value.items()}
 
 
 def _numbers(value: object) -> object:
@@ -104,6 +111,7 @@ Seconds = Annotated[Any, BeforeValidator(partial(_amount, read=parse_seconds))]
 Delays = Annotated[Any, BeforeValidator(partial(_amounts, read=partial(parse_seconds, zero=True)))]
 Times = Annotated[Any, BeforeValidator(partial(_amounts, read=parse_seconds))]
 Rates = Annotated[Any, BeforeValidator(partial(_amounts, read=parse_rate))]
+RatesByName = Annotated[Any, BeforeValidator(_rates_by_name)]
 Text = Annotated[Any, BeforeValidator(_text)]
 Texts = Annotated[Any, BeforeValidator(_texts)]
 Names = Annotated[Any, BeforeValidator(_names)]
@@ -132,6 +140,8 @@ class ArrivalsSection(_Section):
     """How often users ask."""
 
     rate: Rates = None
+    log: Text = None  # a list of prompts, whose rates are taken
+    rate_of: RatesByName = Field(default_factory=dict)  # of single users, in the place of theirs above
 
 
 class StagesSection(_Section):
@@ -216,7 +226,8 @@ def read_scenario_file(path: Path, overrides: Iterable[str] = ()) -> ScenarioFil
     ----------
     path : Path
     overrides : iterable of str
-        ``"section.key=value"``, values written as in TOML (bare words are taken as text).
+        ``"section.key=value"``, values written as in TOML (bare words are taken as text); ``"arrivals.rate.NAME=value"`` for
+        the rate of one user.
 
     Raises
     ------
@@ -228,6 +239,7 @@ def read_scenario_file(path: Path, overrides: Iterable[str] = ()) -> ScenarioFil
     if path.suffix.lower() in _NETWORKS and path.is_file():
         allowed = f'a scenario; one for this network is begun by "dmoa init NAME.toml --network {path.name}"'
         raise InputError("", "a table or graph", allowed, file=file)
+    refuse_workbook(path, '; a scenario itself is TOML text, begun by "dmoa init NAME.toml"')
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -270,6 +282,8 @@ def parse_scenario(raw: bytes, file: str, overrides: Iterable[str] = ()) -> Scen
 def _override(document: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     keys = name.strip().split(".")
+    if keys[:2] == ["arrivals", "rate"] and all(keys[2:]) and len(keys) > 2:  # of one user, whose name may hold dots
+        keys = ["arrivals", "rate_of", ".".join(keys[2:])]
     if not equals or not all(keys):
         raise InputError("--set", override, 'of the form section.key=value, such as "moa.k=2"')
     try:

@@ -137,6 +137,7 @@ def read_samples(path: Path, network: Network) -> tuple[FloatArray, ...]:
 def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and cells of a CSV, the header among them, blank lines left out."""
     file = str(path)
+    text_files.refuse_workbook(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):

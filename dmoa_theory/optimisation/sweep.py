@@ -9,6 +9,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.interrupted import deaf_to_interruptions
+from dmoa_theory.model.units import parse_byte_rate, parse_bytes, parse_rate, parse_seconds
 from dmoa_theory.optimisation.evaluated_plans import Evaluated
 from dmoa_theory.optimisation.limits import Limits
 from dmoa_theory.optimisation.search import Search
@@ -28,10 +30,22 @@ if TYPE_CHECKING:
 __all__ = ["Sweep", "parse_sweep", "sweep", "sweep_limits"]
 
 _MOST = 100_000
+#: Keys whose bounds may be written with a unit, as in a scenario.
+_UNITS: dict[str, Callable[[str, object], float]] = {
+    "arrivals.rate": parse_rate,
+    "service.mean": parse_seconds,
+    "network.link_delay": partial(parse_seconds, zero=True),
+    "network.link_rate": parse_byte_rate,
+    "constraints.mean_latency": parse_seconds,
+    "constraints.p95_latency": parse_seconds,
+    "constraints.memory": parse_bytes,
+}
 
 
 def parse_sweep(text: str) -> tuple[str, tuple[float, ...]]:
     """``"section.key=a:b:n"``: the key, and n values from a to b, evenly spaced; ``a:b:n:log`` for even ratios.
+
+    The bounds may have the units that the key may have in a scenario; values are in seconds, prompts/s and bytes.
 
     Raises
     ------
@@ -42,21 +56,41 @@ def parse_sweep(text: str) -> tuple[str, tuple[float, ...]]:
     --------
     >>> parse_sweep("constraints.p95_latency=100:300:3")
     ('constraints.p95_latency', (100.0, 200.0, 300.0))
+    >>> parse_sweep("constraints.p95_latency=1 min:5 min:3")
+    ('constraints.p95_latency', (60.0, 180.0, 300.0))
     """
     key, equals, span = text.partition("=")
     parts = span.split(":")
-    allowed = "section.key=a:b:n (n values from a to b; a:b:n:log for even ratios), such as constraints.p95_latency=100:600:11"
+    allowed = (
+        "section.key=a:b:n (n values from a to b; a:b:n:log for even ratios), such as constraints.p95_latency=100:600:11 or "
+        '"constraints.p95_latency=2 min:10 min:9"'
+    )
     log = len(parts) == 4 and parts[3].strip() == "log"
     if not equals or "." not in key or len(parts) != (4 if log else 3):
         raise InputError("--sweep", text, allowed)
+    key = key.strip()
+    read = _UNITS.get("arrivals.rate" if key.startswith("arrivals.rate.") else key)
     try:
-        low, high, count = float(parts[0]), float(parts[1]), int(parts[2])
+        low, high = (_bound(part, read) for part in parts[:2])
+        count = int(parts[2])
+    except InputError:  # of an amount with a unit
+        raise
     except ValueError:
         raise InputError("--sweep", text, allowed) from None
     if not np.isfinite([low, high]).all() or not 1 <= count <= _MOST or (log and not min(low, high) > 0):
         raise InputError("--sweep", text, allowed)
     values = np.geomspace(low, high, count) if log else np.linspace(low, high, count)
-    return key.strip(), tuple(float(f"{value:.12g}") for value in values)
+    return key, tuple(float(f"{value:.12g}") for value in values)
+
+
+def _bound(text: str, read: Callable[[str, object], float] | None) -> float:
+    """A plain number, or an amount with a unit where the key may have one."""
+    try:
+        return float(text)
+    except ValueError:
+        if read is None:
+            raise
+    return read("--sweep", text.strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dmoa_theory.plots.body import plot_body
     from dmoa_theory.plots.capacity import plot_capacity, plot_gossip, plot_relief
     from dmoa_theory.plots.choice import plot_choice
-    from dmoa_theory.plots.comparison import plot_error_over_load, plot_latency_over_load, plot_over_load
+    from dmoa_theory.plots.comparison import plot_comparison, plot_error_over_load, plot_latency_over_load, plot_over_load
     from dmoa_theory.plots.critical_rates import plot_critical_curves, plot_rate_by_k, plot_rate_by_size
     from dmoa_theory.plots.latency import plot_latency
     from dmoa_theory.plots.latency_errors import plot_latency_errors
@@ -40,6 +40,7 @@ __all__ = [
     "plot_central",
     "plot_choice",
     "plot_clocks",
+    "plot_comparison",
     "plot_critical_curves",
     "plot_error_over_load",
     "plot_gossip",
@@ -80,6 +81,7 @@ _HOME = {
     "plot_central": "whatif",
     "plot_choice": "choice",
     "plot_clocks": "profile",
+    "plot_comparison": "comparison",
     "plot_critical_curves": "critical_rates",
     "plot_error_over_load": "comparison",
     "plot_gossip": "capacity",

@@ -11,10 +11,11 @@ from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from dmoa_theory.plots.region import FULL_ENOUGH, in_sight, shared_factor
 from dmoa_theory.plots.scales import legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import GREY, INK, PALE, PALETTE, VERMILION, house_style, new_figure
 from dmoa_theory.plots.text import axes_size, halo, heading, shorten, wrap
-from dmoa_theory.quantities import rate_unit
+from dmoa_theory.quantities import rate_unit, show_number
 
 if TYPE_CHECKING:
     from dmoa_theory.model.checks import FloatArray
@@ -31,11 +32,11 @@ _ELEVATION, _AZIMUTH = 24.0, 38.0
 _LONGEST = 12
 
 
-def plot_body(body: RegionBody, *, ax: Any = None, note: str = "") -> Any:
+def plot_body(body: RegionBody, *, ax: Any = None, note: str = "", scaled: RegionBody | None = None) -> Any:
     """Draw the rates of three users that keep every queue bounded, and where the system stands.
 
     Each face has the colour of the device that is full on it; the six largest get colours of their own. Lines drop from where
-    the system stands to the floor and on to the axes.
+    the system stands to the floor and on to the axes; from an unstable system one leads to where it would be stable.
 
     Parameters
     ----------
@@ -45,6 +46,9 @@ def plot_body(body: RegionBody, *, ax: Any = None, note: str = "") -> Any:
         Where to draw, made with ``projection="3d"``; default a new figure of its own.
     note : str
         A remark below the title, such as the (M, k) that runs.
+    scaled : RegionBody, optional
+        The same body with all rates scaled down, from :func:`dmoa_theory.plots.region.scaled_to_fit`: drawn where the other
+        users alone overload a device, so that no rates of these three are stable.
 
     Returns
     -------
@@ -62,8 +66,11 @@ def plot_body(body: RegionBody, *, ax: Any = None, note: str = "") -> Any:
     with house_style():
         axes = ax if ax is not None else new_figure(6.8, 6.2).add_subplot(projection="3d", computed_zorder=False)
         now = np.asarray(body.operating_point)
-        far = np.maximum(body.corners.max(axis=0), now) if body.corners.size else now
-        seconds, unit = rate_unit(float(now.max()) or float(far.max()))  # the unit of the present rates, as in the table
+        drawn = scaled if scaled is not None and not body.faces else body
+        reach = drawn.corners.max(axis=0) if drawn.corners.size else np.zeros(3)
+        seen = in_sight(now, reach)
+        far = np.maximum(reach, seen)
+        seconds, unit = rate_unit(float(seen.max()) or float(far.max()))  # that of the present rates, as in the table
         names = [shorten(name, 18) for name in body.names]
         break_ = "\n" if max(map(len, names)) > _LONGEST else " "
         _prepare(axes, [f"prompts of {name}{break_}(per {unit})" for name in names])
@@ -72,16 +79,45 @@ def plot_body(body: RegionBody, *, ax: Any = None, note: str = "") -> Any:
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
             linear_scale(axis, 5)
         title = f"Stable rates of {names[0]}, {names[1]} and {names[2]}"
-        if not body.faces:
+        if not drawn.faces:
             heading(axes, title, note)
             _say(axes, "No rates of these three users keep every queue bounded: the other users alone overload a device.")
             return axes
-        about = "other users as they are; each face has the colour of the device that is full"
+        if drawn is body:
+            factor, others = _target(body, now), "other users as they are"
+        else:
+            factor, others = shared_factor(drawn.operating_point, now)
+        about = f"{others}; each face has the colour of the device that is full"
         heading(axes, title, "; ".join(filter(None, (note, about))))
-        handles = _draw_faces(axes, body, body.corners * seconds)
-        _mark_now(axes, now * seconds, stable=body.stable)
-        legend_below(axes, [*handles, _now_handle(stable=body.stable)], down=16.0 + 14.0 * (break_ == "\n"))
+        handles = _draw_faces(axes, drawn, drawn.corners * seconds)
+        further = float(now.max() / seen.max()) if now.any() else 1.0
+        _mark_now(axes, seen * seconds, stable=body.stable, further=further)
+        handles.append(_now_handle(stable=body.stable, further=further))
+        if not body.stable and now.any():
+            label = f"{'these' if drawn is body else 'all'} rates × {show_number(factor)}: stable"
+            handles.append(_lead_back(axes, seen * seconds, now * factor * seconds, label))
+        legend_below(axes, handles, down=16.0 + 14.0 * (break_ == "\n"))
         return axes
+
+
+def _target(body: RegionBody, now: FloatArray) -> float:
+    """Factor on the three rates that leads to 95 % of the way from no prompts to the edge."""
+    if not now.any():
+        return 1.0
+    along = []
+    for face in body.faces:
+        first, second, third = body.corners[face.corners[:3]]
+        normal = np.cross(second - first, third - first)
+        along.append(float(normal @ now) / float(normal @ first))  # 1 on the face
+    return FULL_ENOUGH / max(along)
+
+
+def _lead_back(axes: Any, now: FloatArray, target: FloatArray, label: str) -> Artist:
+    """A line from where the system stands to where it would be stable, and its handle for the legend."""
+    axes.plot(*zip(now.tolist(), target.tolist(), strict=True), color=VERMILION, linewidth=1.4, zorder=5)
+    point: dict[str, Any] = {"marker": "o", "color": INK, "markersize": 7, "markeredgecolor": "white", "linestyle": "none"}
+    axes.plot(*([value] for value in target.tolist()), **point, zorder=6)
+    return Line2D([], [], **point, label=label)
 
 
 def _prepare(axes: Any, labels: list[str]) -> None:
@@ -148,19 +184,24 @@ def _outline(axes: Any, points: FloatArray, axis: int) -> None:
     axes.plot(*ends.T, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=2)
 
 
-def _mark_now(axes: Any, now: FloatArray, *, stable: bool) -> None:
-    """Where the system stands, with lines that drop to the floor and from there to two axes."""
+def _mark_now(axes: Any, now: FloatArray, *, stable: bool, further: float) -> None:
+    """Where the system stands, with lines that drop to the floor and from there to two axes; or in which direction."""
     x, y, z = now.tolist()
     colour = INK if stable else VERMILION
-    for ends in (((x, x), (y, y), (0, z)), ((x, x), (0, y), (0, 0)), ((0, x), (y, y), (0, 0))):
-        axes.plot(*ends, color=colour, linewidth=1.0, linestyle=(0, (2, 1.5)), zorder=5)
-    axes.plot([x], [y], [0], marker=".", color=colour, markersize=4, zorder=5)
-    axes.plot([x], [y], [z], marker="o" if stable else "X", color=colour, markersize=8, markeredgecolor="white", zorder=6)
-    label = axes.text(x, y, z, "  now", color=colour, fontweight="bold", va="bottom", zorder=7)
+    if further == 1:
+        for ends in (((x, x), (y, y), (0, z)), ((x, x), (0, y), (0, 0)), ((0, x), (y, y), (0, 0))):
+            axes.plot(*ends, color=colour, linewidth=1.0, linestyle=(0, (2, 1.5)), zorder=5)
+        axes.plot([x], [y], [0], marker=".", color=colour, markersize=4, zorder=5)
+        axes.plot([x], [y], [z], marker="o" if stable else "X", color=colour, markersize=8, markeredgecolor="white", zorder=6)
+    words = "  now" if further == 1 else "  now, further out"
+    label = axes.text(x, y, z, words, color=colour, fontweight="bold", va="bottom", zorder=7)
     label.set_path_effects(halo())
 
 
-def _now_handle(*, stable: bool) -> Line2D:
+def _now_handle(*, stable: bool, further: float) -> Line2D:
     colour, words = (INK, "now: stable") if stable else (VERMILION, "now: unstable")
+    if further > 1:
+        label = f"{words}, {further:.3g} times as far out"
+        return Line2D([], [], color=colour, linewidth=1.4, label=label)
     marker = "o" if stable else "X"
     return Line2D([], [], linestyle="none", marker=marker, color=colour, markeredgecolor="white", markersize=8, label=words)

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from dmoa_theory.plots.placement import Box, OnPaper, place_labels
+from dmoa_theory.plots.region import draw_loads
 from dmoa_theory.plots.scales import draw_limit, grid_lines, headroom, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import FAINT, axes_size, heading, pairs, panel_message, wrap
+from dmoa_theory.plots.text import FAINT, axes_size, heading, pairs, panel_message, rows_that_fit, wrap
 from dmoa_theory.quantities import show_number, show_seconds, show_share, time_unit
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _LABEL_SIZE = 8.0
 _ON_TOP = tuple((right, up) for up in (1, 3.5, 6, 8.5) for right in (0, 1, -1))
 #: With more configurations than this only the front and the picks are labelled.
 _MOST_LABELS = 24
+_NONE_HOLDS = "No tabulated configuration keeps every queue bounded at these rates."
 
 
 def plot_choice(decision: Decision, *, ax: Axes | None = None) -> Axes:
@@ -54,6 +56,9 @@ def plot_choice(decision: Decision, *, ax: Axes | None = None) -> Axes:
         axes = ax if ax is not None else new_axes(6.8, 5.0)
         pin_ticks(axes)
         shown = [c for c in decision.candidates if c.stable and np.isfinite(c.mean_latency)]
+        overloaded = [c for c in decision.candidates if not c.stable and not c.impossible]
+        if overloaded and not shown:
+            return _draw_overloaded(axes, overloaded, [c for c in decision.candidates if c.impossible])
         heading(axes, "Accuracy against latency of each (M, k)", _verdict(decision))
         axes.set_ylabel("accuracy (%) ± 1 standard error")
         down = _write_left_out(axes, decision)
@@ -61,7 +66,7 @@ def plot_choice(decision: Decision, *, ax: Axes | None = None) -> Axes:
             axes.set_xlabel("mean latency (s)")
             axes.set_xticks([])
             axes.set_yticks([])
-            panel_message(axes, "No tabulated configuration keeps every queue bounded at these rates.", VERMILION)
+            panel_message(axes, _NONE_HOLDS, VERMILION)
             return axes
         seconds, unit = time_unit(max(c.mean_latency for c in shown))
         at_which_load = ", each at the largest load that it carries" if decision.objective == "load" else ""
@@ -81,6 +86,18 @@ def plot_choice(decision: Decision, *, ax: Axes | None = None) -> Axes:
 
 
 SHADE = "#8AB8D6"
+
+
+def _draw_overloaded(axes: Axes, candidates: list[Candidate], impossible: list[Candidate]) -> Axes:
+    """Where nothing has a latency: how far every configuration is from being stable, the nearest first."""
+    nearest = sorted(candidates, key=lambda c: c.utilisation)[: rows_that_fit(axes, _MOST_LABELS)]
+    draw_loads(axes, [f"({c.M},{c.k})" for c in nearest], np.array([100 * c.utilisation for c in nearest]))
+    axes.set_xlabel("utilisation of the busiest device (% of time)")
+    axes.set_ylabel("(M, k)")
+    others = f" Impossible: {pairs((c.M, c.k) for c in impossible)}." if impossible else ""
+    heading(axes, "Load of each (M, k): all are too much", _NONE_HOLDS + others)
+    legend_below(axes, [Line2D([], [], color=INK, linewidth=1.2, label="100 %: the queue grows without bound")])
+    return axes
 
 
 def _verdict(decision: Decision) -> str:

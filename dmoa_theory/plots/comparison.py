@@ -1,4 +1,4 @@
-"""Theory against simulation over load."""
+"""Theory beside simulation: the latency of one system side by side, and over load."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dmoa_theory.plots.scales import grid_lines, legend_below, log_ticks, pin_ticks
-from dmoa_theory.plots.style import BLUE, INK, ORANGE, PURPLE, house_style, new_figure
-from dmoa_theory.plots.text import heading
+from dmoa_theory.plots.scales import grid_lines, headroom, legend_below, linear_scale, log_ticks, pin_ticks
+from dmoa_theory.plots.style import BLUE, INK, ORANGE, PURPLE, VERMILION, house_style, new_axes, new_figure
+from dmoa_theory.plots.text import halo, heading
 from dmoa_theory.quantities import show_number, time_unit
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dmoa_theory.compare import Comparison, Sweep
+    from dmoa_theory.compare_measured import MeasuredComparison
 
-__all__ = ["plot_error_over_load", "plot_latency_over_load", "plot_over_load"]
+__all__ = ["plot_comparison", "plot_error_over_load", "plot_latency_over_load", "plot_over_load"]
 
 # quantity of a row, name of its band, label, colour, marker
 _FIGURES = (
@@ -28,8 +29,118 @@ _FIGURES = (
     ("p99 latency", "p99", "p99", PURPLE, "^"),
 )
 
+_LEVELS = ("mean", "p50", "p95", "p99")
+#: Standard errors in half a 95 % interval.
+_NORMAL = 1.959963984540054
+
 # of the bands of the expected error, which lie on each other
 _SHADE = {"within": 0.1, "typical": 0.16}
+
+
+def plot_comparison(
+    comparison: Comparison, *, beside: MeasuredComparison | None = None, ax: Axes | None = None, note: str = ""
+) -> Axes:
+    """Draw mean, median, p95 and p99 of the latency side by side: theory, simulation, and where there is one a live run.
+
+    Whiskers of theory reach as far as the errors of 95 % of comparable systems, those of simulation and run are 95 % intervals.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        From :func:`dmoa_theory.compare.compare`, of a stable system.
+    beside : MeasuredComparison, optional
+        The run, from :func:`dmoa_theory.compare_measured.compare_measured`.
+    ax : Axes, optional
+        Where to draw; default a new figure of its own.
+    note : str
+        What to say of the (M, k) in place of its numbers alone.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from dmoa_theory import System, latency, simulate
+    >>> from dmoa_theory.compare import compare
+    >>> from dmoa_theory.plots.comparison import plot_comparison
+    >>> pair = System.from_arrays([[0, 1], [1, 0]], 0.01, [20.0, 30.0], M=1, k=1)
+    >>> plot_comparison(compare(latency(pair), simulate(pair, queries=2000))).get_ylabel()
+    'time from prompt to answer (s)'
+    """
+    series = _side_by_side(comparison, beside)
+    with house_style():
+        axes = ax if ax is not None else new_axes(6.8, 4.6)
+        pin_ticks(axes)
+        seconds, unit = time_unit(float(np.nanmedian(series[0][3][:, 0])))
+        wide = 0.8 / len(series)
+        for place, (label, colour, hatch, figures) in enumerate(series):
+            middle = np.arange(len(_LEVELS)) + (place - (len(series) - 1) / 2) * wide
+            value, half = figures.T / seconds
+            axes.bar(
+                middle,
+                value,
+                width=0.92 * wide,
+                color=colour,
+                hatch=hatch,
+                edgecolor="white",
+                linewidth=0,
+                label=label,
+                zorder=2,
+            )
+            axes.errorbar(
+                middle, value, yerr=np.nan_to_num(half), fmt="none", ecolor=INK, elinewidth=1.1, capsize=3.0, zorder=3
+            )
+            for x, height, above in zip(middle.tolist(), value.tolist(), np.nan_to_num(half).tolist(), strict=True):
+                if np.isfinite(height):
+                    axes.annotate(
+                        show_number(height),
+                        (x, height + above),
+                        xytext=(0, 3),
+                        textcoords="offset points",
+                        ha="center",
+                        fontsize=8,
+                        path_effects=halo(),
+                        zorder=4,
+                    )
+        top = max(float(np.nanmax(figures[:, 0] + np.nan_to_num(figures[:, 1]))) for *_, figures in series)
+        axes.set_ylim(0, headroom(axes, 0.0, top / seconds, 16.0))
+        axes.set_xticks(np.arange(len(_LEVELS)), ["mean", "median (p50)", "p95", "p99"])
+        axes.tick_params(axis="x", length=0)
+        linear_scale(axes.yaxis)
+        grid_lines(axes.yaxis)
+        axes.set_axisbelow(True)
+        axes.set_ylabel(f"time from prompt to answer ({unit})")
+        who = "Theory beside simulation" if beside is None else "A live run beside theory and simulation"
+        simulation = comparison.simulation
+        told = f"{simulation.queries:,} simulated prompts"
+        if beside is not None:
+            told += f" at the scenario's service times, {beside.run.kept:,} measured at those of the run"
+        heading(axes, f"{who}: latency of all prompts", f"{note or comparison.estimate.system.moa.label}; {told}")
+        keys = [
+            Patch(facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=label)
+            for label, colour, hatch, _ in series
+        ]
+        legend_below(axes, keys, down=24.0)
+        return axes
+
+
+def _side_by_side(comparison: Comparison, beside: MeasuredComparison | None) -> list[tuple[str, str, str | None, np.ndarray]]:
+    """From left to right: label, colour, hatch, and of each level the value and half a 95 % interval, s."""
+    rows = {row.quantity: row for row in comparison.rows if row.of == "all prompts"}
+    chosen = [rows[f"{level} latency"] for level in _LEVELS]
+    theory = [(row.theory, row.theory * row.expected.within if row.expected is not None else np.nan) for row in chosen]
+    simulated = [(row.simulated, row.half_width) for row in chosen]
+    series: list[tuple[str, str, str | None, np.ndarray]] = [
+        ("theory, ± error of 95 % of like systems", VERMILION, None, np.array(theory)),
+        ("simulated, ± 95 %", ORANGE, "////", np.array(simulated)),
+    ]
+    if beside is not None:
+        found = {row.quantity: row for row in beside.rows if row.of == "all prompts"}
+        run = [found[f"{level} latency"] for level in _LEVELS]
+        measured = np.array([(row.measured, _NORMAL * row.standard_error) for row in run])
+        series.append(("measured, ± 95 %", BLUE, None, measured))
+    return series
 
 
 def plot_over_load(sweep: Sweep, *, note: str = "") -> Figure:

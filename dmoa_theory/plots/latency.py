@@ -9,10 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from dmoa_theory.delay.expected_error import show_error
+from dmoa_theory.plots.region import plot_utilisation
 from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import halo, heading, panel_message, rows_that_fit, shorten
+from dmoa_theory.plots.text import halo, heading, rows_that_fit, shorten
 from dmoa_theory.quantities import show_seconds, time_unit
+from dmoa_theory.stability.region import stability_region
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +44,7 @@ def plot_latency(
     """Draw median, mean, 95th and 99th percentile of the time from prompt to answer, over all prompts and by user.
 
     Bands round the figures over all prompts are the error that 95 % of comparable systems do not exceed. Of many users the 30
-    slowest are shown.
+    slowest are shown. Where all of it is unbounded, the utilisation of the devices is drawn instead.
 
     Parameters
     ----------
@@ -77,14 +79,10 @@ def plot_latency(
         values = np.vstack((overall, by_user))
         some = f"{users.size} slowest of {n_users:,} users; " if n_users > users.size else ""
         title, about = "Time from prompt to answer", f"{note or estimate.system.moa.label}; {some}{_state(estimate)}"
-        axes.set_ylabel("prompts of")
         if not np.isfinite(values).any():
-            axes.set_xlabel("time from prompt to answer (s)")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            heading(axes, title, about)
-            panel_message(axes, _unbounded(estimate), VERMILION)
-            return axes
+            region = stability_region(estimate.system)
+            return plot_utilisation(region, ax=axes, title=f"{title}: unbounded", note=_unbounded(estimate))
+        axes.set_ylabel("prompts of")
         labels = ["all users", *(shorten(estimate.system.network.name(u)) for u in users.tolist())]
         axes.set_yticks(np.arange(len(labels)), labels, parse_math=False)
         axes.get_yticklabels()[0].set_fontweight("bold")

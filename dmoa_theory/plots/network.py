@@ -73,7 +73,8 @@ def plot_network(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
         axes = ax if ax is not None else new_axes(6.4, 5.4)
         network, rates = region.system.network, region.system.rates
         place = positions(network)
-        paper, limits = _frame(axes, place)
+        folded = any("\n" in fold(name) for name in network.names or ())
+        paper, limits = _frame(axes, place, below=18.0 if folded else 0.0)
         area = _areas(rates, paper)
         links = _Links.of(network, paper, np.sqrt(area / np.pi))
         _draw_links(axes, place, links, np.sqrt(area / np.pi))
@@ -106,13 +107,16 @@ def _about_size(rates: FloatArray) -> str:
     return text + ("; squares: no prompts" if users.size < rates.size else "")
 
 
-def _frame(axes: Axes, place: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Fit the layout into the axes, equal scales both ways; places on paper in points, and limits of the axes."""
+def _frame(axes: Axes, place: FloatArray, *, below: float) -> tuple[FloatArray, FloatArray]:
+    """Fit the layout into the axes, equal scales both ways; places on paper in points, and limits of the axes.
+
+    So many points more are left above and below for names of two lines.
+    """
     axes.set_axis_off()
     axes.set_aspect("equal", adjustable="datalim")
     span = np.maximum(np.ptp(place, axis=0), 1e-9)
     size = np.asarray(axes_size(axes)) * (0.84, 0.95)  # the colour bar takes its share
-    margin = 22.0
+    margin = np.array([22.0, 22.0 + below])
     scale = float(min((size - 2 * margin) / span)) if place.shape[0] > 1 else 1.0
     middle = (place.min(axis=0) + place.max(axis=0)) / 2
     half = size / scale / 2

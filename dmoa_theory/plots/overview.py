@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dmoa_theory.plots.choice import plot_choice
 from dmoa_theory.plots.latency import plot_latency
 from dmoa_theory.plots.network import plot_network
-from dmoa_theory.plots.region import plot_section, plot_utilisation
+from dmoa_theory.plots.region import plot_section, plot_utilisation, scaled_to_fit, telling_users
 from dmoa_theory.plots.style import house_style, new_figure
 from dmoa_theory.plots.text import shorten, wrap
 
@@ -61,11 +59,12 @@ def _answer(plan: Plan) -> str:
 
 
 def _draw_rates(region: StabilityRegion, axes: Axes) -> None:
-    """The stable rates of the two users with most prompts; utilisation where there are no two."""
+    """The stable rates of the two users whose rates tell most; utilisation where there are no two."""
     system = region.system
-    users = np.flatnonzero((system.rates > 0) & system.can_ask())
-    if users.size < 2:
+    users = [u for u in telling_users(region) if system.rates[u] > 0]
+    if len(users) < 2:
         plot_utilisation(region, ax=axes)
         return
-    first, second = sorted(users[np.argsort(-system.rates[users], kind="stable")[:2]].tolist())
-    plot_section(region.section(first, second), ax=axes, note=system.moa.label)
+    first, second = sorted(users[:2])
+    scaled = None if region.stable else scaled_to_fit(region).section(first, second)
+    plot_section(region.section(first, second), ax=axes, note=system.moa.label, scaled=scaled)

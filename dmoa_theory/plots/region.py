@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -12,7 +12,8 @@ from matplotlib.patches import Patch
 from dmoa_theory.plots.scales import grid_lines, legend_below, linear_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, INK, SKY, VERMILION, house_style, new_axes
 from dmoa_theory.plots.text import axes_size, halo, heading, panel_message, rows_that_fit, shorten, text_width
-from dmoa_theory.quantities import rate_unit, show_share
+from dmoa_theory.quantities import rate_unit, show_number, show_share
+from dmoa_theory.stability.region import stability_region
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,15 +21,46 @@ if TYPE_CHECKING:
     from dmoa_theory.model.checks import FloatArray
     from dmoa_theory.stability.region import RegionSection, StabilityRegion
 
-__all__ = ["plot_section", "plot_utilisation"]
+__all__ = ["plot_section", "plot_utilisation", "scaled_to_fit"]
 
 #: More bars than this cannot be read.
 MOST_BARS = 30
 _MOST_EDGE_NAMES = 6
+#: Of the busiest device where all rates are scaled down until the system is stable, as ``dmoa region --check`` has it.
+FULL_ENOUGH = 0.95
+#: Where the system stands is drawn to scale up to this many times the reach of the region.
+_IN_SIGHT = 8.0
 
 
-def plot_section(section: RegionSection, *, ax: Axes | None = None, note: str = "") -> Axes:
+def scaled_to_fit(region: StabilityRegion) -> StabilityRegion:
+    """The same system with all rates scaled by one factor so that its busiest device is at 95 %."""
+    system = region.system
+    return stability_region(system.with_rates(system.rates * (FULL_ENOUGH * region.critical_scale)))
+
+
+def telling_users(region: StabilityRegion) -> list[int]:
+    """Users who can ask: of a stable system first those with most prompts, of others those who load the busiest device most."""
+    system = region.system
+    able = np.flatnonzero(system.can_ask())
+    rates = system.rates[able]
+    load = region.coefficients().tocsr()[[region.bottleneck.device]].toarray()[0, able]
+    order = np.lexsort((-load, -rates) if region.stable else (-rates, -load * rates))
+    told: list[int] = able[order].tolist()
+    return told
+
+
+def in_sight(now: FloatArray, reach: FloatArray) -> FloatArray:
+    """A point from which the region can still be seen: the present rates, or of far larger ones a part along the same line."""
+    beyond = float(np.max(np.divide(now, _IN_SIGHT * reach, out=np.zeros(now.size), where=reach > 0)))
+    return now / max(beyond, 1.0)
+
+
+def plot_section(
+    section: RegionSection, *, ax: Axes | None = None, note: str = "", scaled: RegionSection | None = None
+) -> Axes:
     """Draw the rates of two users that keep every queue bounded, and where the system stands.
+
+    From an unstable system an arrow leads to where it would be stable.
 
     Parameters
     ----------
@@ -38,6 +70,9 @@ def plot_section(section: RegionSection, *, ax: Axes | None = None, note: str = 
         Where to draw; default a new figure of its own.
     note : str
         A remark below the title, such as the (M, k) that runs.
+    scaled : RegionSection, optional
+        The same plane with all rates scaled down, from :func:`scaled_to_fit`: drawn where the other users alone overload a
+        device, so that no rates of these two are stable.
 
     Returns
     -------
@@ -54,9 +89,12 @@ def plot_section(section: RegionSection, *, ax: Axes | None = None, note: str = 
     with house_style():
         axes = ax if ax is not None else new_axes(5.6, 4.8)
         pin_ticks(axes)
-        now = np.asarray(section.operating_point)
-        far = np.maximum(section.corners.max(axis=0), now) if section.corners.size else now
-        seconds, unit = rate_unit(float(now.max()) or float(far.max()))  # the unit of the present rates, as in the table
+        now, alone = np.asarray(section.operating_point), not section.corners.size
+        drawn = scaled if alone and scaled is not None else section
+        reach = drawn.corners.max(axis=0) if drawn.corners.size else np.zeros(2)
+        seen = in_sight(now, reach)
+        far = np.maximum(reach, seen)
+        seconds, unit = rate_unit(float(seen.max()) or float(far.max()))  # that of the present rates, as in the table
         names = [shorten(name) for name in section.names]
         axes.set_xlabel(f"prompts of {names[0]} (per {unit})")
         axes.set_ylabel(f"prompts of {names[1]} (per {unit})")
@@ -66,19 +104,49 @@ def plot_section(section: RegionSection, *, ax: Axes | None = None, note: str = 
         linear_scale(axes.xaxis)
         linear_scale(axes.yaxis)
         title = f"Stable rates of {names[0]} and {names[1]}"
-        if section.corners.size:
-            heading(
-                axes, title, "; ".join(filter(None, (note, "other users as they are; each edge names the device that is full")))
-            )
-            _draw_polygon(axes, section.corners * seconds, section.binding)
-        else:
+        if not drawn.corners.size:
             heading(axes, title, note)
             axes.set_facecolor("#F6F6F6")
             panel_message(
                 axes, "No rates of these two users keep every queue bounded: the other users alone overload a device."
             )
-        _mark_now(axes, now * seconds, stable=section.stable)
+            _mark_now(axes, now * seconds, stable=False)
+            return axes
+        if drawn is section:
+            factor, others = _target(section, now), "other users as they are"
+        else:
+            factor, others = shared_factor(drawn.operating_point, now)
+        heading(axes, title, "; ".join(filter(None, (note, others, "each edge names the device that is full"))))
+        _draw_polygon(axes, drawn.corners * seconds, drawn.binding)
+        if not section.stable and now.any():
+            of = "both" if drawn is section else "all"
+            _lead_back(axes, seen * seconds, now * factor * seconds, f"{of} rates × {show_number(factor)}: stable")
+        _mark_now(axes, seen * seconds, stable=section.stable, further=float(now.max() / seen.max()) if now.any() else 1.0)
         return axes
+
+
+def shared_factor(scaled: tuple[float, ...], now: FloatArray) -> tuple[float, str]:
+    """The factor on all rates, 1 where these users have no prompts, and why the others are drawn as they are not."""
+    factor = scaled[int(now.argmax())] / float(now.max()) if now.any() else 1.0
+    times = f"× {show_number(factor)}" if now.any() else "scaled down"
+    return factor, f"other users {times} too, as they alone overload a device"
+
+
+def _target(section: RegionSection, now: FloatArray) -> float:
+    """Factor on both rates that leads to 95 % of the way from no prompts to the edge."""
+    step = np.diff(section.corners[1:], axis=0)
+    outward = np.column_stack((step[:, 1], -step[:, 0]))
+    along = (outward @ now) / np.sum(outward * section.corners[1:-1], axis=1)  # 1 on the edge
+    return FULL_ENOUGH / float(along.max()) if now.any() else 1.0
+
+
+def _lead_back(axes: Axes, now: FloatArray, target: FloatArray, label: str) -> None:
+    """An arrow from where the system stands to where it would be stable."""
+    arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": VERMILION, "linewidth": 1.3, "shrinkA": 7, "shrinkB": 4}
+    axes.annotate("", tuple(target), xytext=tuple(now), arrowprops=arrow, zorder=4)
+    point: dict[str, Any] = {"marker": "o", "color": INK, "markersize": 8, "markeredgecolor": "white", "linestyle": "none"}
+    axes.plot(*target, **point, clip_on=False, zorder=5)
+    legend_below(axes, [Line2D([], [], **point, label=label)])
 
 
 def _draw_polygon(axes: Axes, corners: FloatArray, binding: tuple[str, ...]) -> None:
@@ -97,27 +165,28 @@ def _draw_polygon(axes: Axes, corners: FloatArray, binding: tuple[str, ...]) -> 
         # a name longer than its edge would run into the next one; the longest edge is named in any case
         if place and text_width(text, size) > 1.05 * lengths[edge]:
             continue
+        words: dict[str, Any] = {
+            "fontsize": size,
+            "color": BLUE,
+            "path_effects": halo(),
+            "textcoords": "offset points",
+            "va": "center",
+        }
+        if text_width(text, size) > lengths[edge] and paper[edge + 1, 0] + text_width(text, size) + 12 < axes_size(axes)[0]:
+            up = 9.0 if corners[edge + 1, 1] <= 0 else 2.0
+            axes.annotate(text, tuple(corners[edge + 1]), xytext=(9.0, up), ha="left", **words)  # beside the end of its edge
+            continue
         middle = (corners[edge + 1] + corners[edge + 2]) / 2
         slope = math.degrees(math.atan2(-steps[edge, 1], -steps[edge, 0]))  # edges run from right to left
         outward = np.array([steps[edge, 1], -steps[edge, 0]]) / max(lengths[edge], 1e-9)
-        axes.annotate(
-            text,
-            tuple(middle),
-            xytext=tuple(8.0 * outward),
-            textcoords="offset points",
-            rotation=slope,
-            rotation_mode="anchor",
-            ha="center",
-            va="center",
-            fontsize=size,
-            color=BLUE,
-            path_effects=halo(),
-        )
+        turned: dict[str, Any] = {"rotation": slope, "rotation_mode": "anchor", "ha": "center"}
+        axes.annotate(text, tuple(middle), xytext=tuple(8.0 * outward), **words, **turned)
 
 
-def _mark_now(axes: Axes, now: FloatArray, *, stable: bool) -> None:
-    """Where the system stands, in words too."""
-    colour, marker = (INK, "o") if stable else (VERMILION, "X")
+def _mark_now(axes: Axes, now: FloatArray, *, stable: bool, further: float = 1.0) -> None:
+    """Where the system stands, in words too; or that it stands so many times further out than the picture reaches."""
+    colour, marker = (INK, "o") if stable else (VERMILION, "X" if further == 1 else "")
+    words = "now: stable" if stable else "now: unstable" + (f", {further:.3g} times as far out" if further > 1 else "")
     axes.plot(
         *now, marker=marker, color=colour, markersize=8, markeredgecolor="white", linestyle="none", clip_on=False, zorder=5
     )
@@ -127,9 +196,9 @@ def _mark_now(axes: Axes, now: FloatArray, *, stable: bool) -> None:
         ha = "right" if across > 0.6 else "left"
     else:  # above it: beside it the label would lie across the edge that the point has left
         right, above = (0, 13)
-        ha = "left" if across < 0.12 else "center"
+        ha = "left" if across < 0.12 else "right" if across > 0.5 and further > 1 else "center"
     axes.annotate(
-        "now: stable" if stable else "now: unstable",
+        words,
         (float(now[0]), float(now[1])),
         xytext=(right, above),
         textcoords="offset points",
@@ -142,7 +211,7 @@ def _mark_now(axes: Axes, now: FloatArray, *, stable: bool) -> None:
     )
 
 
-def plot_utilisation(region: StabilityRegion, *, ax: Axes | None = None) -> Axes:
+def plot_utilisation(region: StabilityRegion, *, ax: Axes | None = None, title: str = "", note: str = "") -> Axes:
     """Draw how busy every device is, the 30 busiest of a large network.
 
     Parameters
@@ -150,6 +219,8 @@ def plot_utilisation(region: StabilityRegion, *, ax: Axes | None = None) -> Axes
     region : StabilityRegion
     ax : Axes, optional
         Where to draw; default a new figure of its own.
+    title, note : str
+        What to say above it in place of what it shows.
 
     Returns
     -------
@@ -168,41 +239,41 @@ def plot_utilisation(region: StabilityRegion, *, ax: Axes | None = None) -> Axes
         axes = ax if ax is not None else new_axes(6.4, 1.9 + 0.24 * max(min(load.size, MOST_BARS), 3))
         room = rows_that_fit(axes, MOST_BARS)
         shown = np.arange(load.size) if load.size <= room else np.argsort(-load, kind="stable")[:room]
-        pin_ticks(axes)
-        over = load[shown] >= 100
-        rows = np.arange(shown.size)
-        for rows_of, colour, hatch in ((~over, BLUE, None), (over, VERMILION, "////")):
-            axes.barh(
-                rows[rows_of], load[shown][rows_of], height=0.7, color=colour, hatch=hatch, edgecolor="white", linewidth=0
-            )
         limit = 100 * region.system.constraints.max_utilisation
-        axes.axvline(100, color=INK, linewidth=1.2)
         axes.axvline(limit, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
-        right = max(100.0, float(load[shown].max()))
-        axes.set_xlim(0, 1.14 * right)
-        axes.set_ylim(max(rows.size, 3) - 0.4, -0.6)
-        for row, value in zip(rows.tolist(), load[shown].tolist(), strict=True):
-            axes.annotate(
-                show_share(value / 100),
-                (value, row),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-                path_effects=halo(3),
-            )
-        labels = [shorten(network.name(u)) for u in shown.tolist()]
-        axes.set_yticks(rows, labels, parse_math=False)
-        axes.tick_params(axis="y", length=0)
-        linear_scale(axes.xaxis)
-        grid_lines(axes.xaxis)
+        draw_loads(axes, [shorten(network.name(u)) for u in shown.tolist()], load[shown])
         axes.set_xlabel("utilisation (% of time)")
         axes.set_ylabel("device")
         state = "every queue stays bounded" if region.stable else f"{int((load >= 100).sum())} of {load.size} overloaded"
-        title = "How busy each device is" if load.size <= room else f"The {shown.size} busiest of {load.size:,} devices"
-        heading(axes, title, f"{region.system.moa.label}; {state}")
-        legend_below(axes, _utilisation_legend(limit, overloaded=bool(over.any())))
+        shows = "How busy each device is" if load.size <= room else f"The {shown.size} busiest of {load.size:,} devices"
+        heading(axes, title or shows, note or f"{region.system.moa.label}; {state}")
+        legend_below(axes, _utilisation_legend(limit, overloaded=bool((load[shown] >= 100).any())))
         return axes
+
+
+def draw_loads(axes: Axes, labels: list[str], load: FloatArray) -> None:
+    """Bars of loads in per cent, a row each, with the line at 100 % and their figures; hatched from there on."""
+    pin_ticks(axes)
+    rows, over = np.arange(load.size), load >= 100
+    for chosen, colour, hatch in ((~over, BLUE, None), (over, VERMILION, "////")):
+        axes.barh(rows[chosen], load[chosen], height=0.7, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+    axes.axvline(100, color=INK, linewidth=1.2)
+    axes.set_xlim(0, 1.14 * max(100.0, float(load.max())))
+    axes.set_ylim(max(rows.size, 3) - 0.4, -0.6)
+    for row, value in zip(rows.tolist(), load.tolist(), strict=True):
+        axes.annotate(
+            show_share(value / 100),
+            (value, row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            path_effects=halo(3),
+        )
+    axes.set_yticks(rows, labels, parse_math=False)
+    axes.tick_params(axis="y", length=0)
+    linear_scale(axes.xaxis)
+    grid_lines(axes.xaxis)
 
 
 def _utilisation_legend(limit: float, *, overloaded: bool) -> list[Line2D | Patch]:

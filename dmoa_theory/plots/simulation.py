@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from dmoa_theory.plots.placement import Box, OnPaper, place_labels
 from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PALETTE, PURPLE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import heading, panel_message, shorten
+from dmoa_theory.plots.text import heading, panel_message, rows_that_fit, shorten
 from dmoa_theory.quantities import show_number, show_seconds, show_uncertain, time_unit
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _MARKS = "osD^v"
 _MOST_LINES = 200
 #: Shares of time below this are left out: a queue that long was seen once or twice.
 _RAREST = 1e-9
+_MOST_BARS = 30
 #: Points of the curve that labels keep clear of.
 _CURVE = 200
 
@@ -100,7 +101,8 @@ def plot_latency_distribution(result: SimulationResult, *, ax: Axes | None = Non
 def plot_queue_lengths(result: SimulationResult, *, ax: Axes | None = None, note: str = "") -> Axes:
     """Draw the share of time that each device has so many jobs or more, waiting or in service, with its 95 % band.
 
-    In networks of more than five devices the five busiest have colours and bands, and the others are grey.
+    In networks of more than five devices the five busiest have colours and bands, and the others are grey. Where queues grow
+    without bound, how fast each does is drawn instead.
 
     Parameters
     ----------
@@ -124,6 +126,8 @@ def plot_queue_lengths(result: SimulationResult, *, ax: Axes | None = None, note
     with house_style():
         axes = ax if ax is not None else new_axes(6.8, 4.6)
         pin_ticks(axes)
+        if not result.stable:
+            return _draw_growth(axes, result, note)
         heading(axes, "How often queues are long", f"{note or result.system.moa.label}; {_state(result)}")
         axes.set_xlabel("jobs at the device, in service and waiting")
         axes.set_ylabel("share of time with so many or more (%)")
@@ -201,12 +205,47 @@ def _anything(axes: Axes, result: SimulationResult) -> bool:
     if result.stable:
         panel_message(axes, "Interrupted before any figure was finished.", VERMILION)
         return False
+    panel_message(axes, _no_steady_state(result), VERMILION)
+    return False
+
+
+def _no_steady_state(result: SimulationResult) -> str:
     worst = int(np.where(result.growing, result.growth_rate, -np.inf).argmax())
     name, growth = shorten(result.system.network.name(worst)), show_number(3600 * float(result.growth_rate[worst]))
     more = int(result.growing.sum()) - 1
     others = f" {more} other queue{'s grow' if more > 1 else ' grows'} too." if more else ""
-    panel_message(axes, f"There is no steady state: the queue of {name} grows by {growth} jobs an hour.{others}", VERMILION)
-    return False
+    return f"There is no steady state: the queue of {name} grows by {growth} jobs an hour.{others}"
+
+
+def _draw_growth(axes: Axes, result: SimulationResult, note: str) -> Axes:
+    """Bars of how fast queues grow; of many devices the fastest."""
+    growth, name = 3600 * result.growth_rate, result.system.network.name
+    room = rows_that_fit(axes, _MOST_BARS)
+    shown = np.arange(growth.size) if growth.size <= room else np.argsort(-growth, kind="stable")[:room]
+    rows, over = np.arange(shown.size), result.growing[shown]
+    handles: list[Any] = []
+    for chosen, colour, hatch, label in (
+        (over, VERMILION, "////", "grows"),
+        (~over, BLUE, None, "growth not told from chance"),
+    ):
+        if chosen.any():
+            look: dict[str, Any] = {"facecolor": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+            axes.barh(rows[chosen], growth[shown][chosen], height=0.7, **look)
+            handles.append(Patch(label=label, **look))
+    axes.axvline(0.0, color=INK, linewidth=0.8)
+    axes.set_ylim(max(rows.size, 3) - 0.4, -0.6)
+    axes.set_yticks(rows, [shorten(name(d)) for d in shown.tolist()], parse_math=False)
+    axes.tick_params(axis="y", length=0)
+    linear_scale(axes.xaxis)
+    grid_lines(axes.xaxis)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("growth of the queue (jobs per hour)")
+    axes.set_ylabel("device")
+    some = "" if growth.size <= room else f": the {room} fastest of {growth.size:,}"
+    about = f"{note or result.system.moa.label}; {_state(result)}. {_no_steady_state(result)}"
+    heading(axes, f"How fast queues grow{some}", about)
+    legend_below(axes, handles)
+    return axes
 
 
 def _rare_scale(axes: Axes, low: float, high: float) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.plots.placement import Box, OnPaper, place_labels
-from dmoa_theory.plots.scales import grid_lines, headroom, legend_below, pin_ticks
+from dmoa_theory.plots.scales import grid_lines, headroom, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, ORANGE, VERMILION, house_style, new_figure
-from dmoa_theory.plots.text import FAINT, heading
+from dmoa_theory.plots.text import FAINT, heading, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,8 @@ def plot_sweep(found: Sweep) -> Figure:
         rows = [row for row in found.rows if row.get("accuracy") is not None]
         pin_ticks(top)
         pin_ticks(bottom)
-        words = _WORDS.get(found.key, found.key)
+        one = found.key.removeprefix("arrivals.rate.")
+        words = _WORDS.get(found.key, found.key) if one == found.key else f"rate of {shorten(one)} (prompts/s)"
         heading(top, "What is chosen, and what is recommended", "names, (M,k), of what is chosen: each up to the next")
         if rows:
             _draw_accuracies(top, found)
@@ -67,6 +68,13 @@ def plot_sweep(found: Sweep) -> Figure:
         nothing = [row[found.key] for row in found.rows if row.get("accuracy") is None]
         for value in nothing:
             bottom.axvline(value, color=FAINT, linewidth=0.8, linestyle=":")
+        asked = np.array([float(row[found.key]) for row in found.rows])
+        if asked.size > 2 and asked.min() > 0 and np.ptp(np.diff(np.log(asked))) < 1e-6:  # even ratios
+            beside = (asked.max() / asked.min()) ** 0.05
+            log_scale(bottom, asked.min() / beside, asked.max() * beside)
+        else:
+            linear_scale(bottom.xaxis, 8)
+        linear_scale(bottom.yaxis)
         for axes in (top, bottom):
             grid_lines(axes.yaxis)
         top.set_ylabel("accuracy (%)")

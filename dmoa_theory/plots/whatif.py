@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 
-from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, pin_ticks
+from dmoa_theory.plots.scales import draw_limit, grid_lines, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import heading, panel_message, rows_that_fit, shorten, text_width
+from dmoa_theory.plots.text import heading, rows_that_fit, shorten, text_width
 from dmoa_theory.quantities import rate_unit, show_number, show_rate, show_share, time_unit
 from dmoa_theory.stability.loads import utilisation
 
@@ -33,6 +33,8 @@ _DASHES = (0, (5, 2.5))
 _MARKS = "osD^v"
 #: A present load up to this factor beyond what can be carried is drawn to scale.
 _NEAR = 2.5
+#: Largest loads further apart than this are drawn on a logarithmic axis.
+_APART = 8.0
 #: Of the names of losses, and of devices below the picture: letters, and points.
 _LONGEST, _SIZE = 26, 8.5
 # white to blue: lightness alone carries the value
@@ -68,7 +70,7 @@ def plot_single_losses(result: SingleLosses, *, ax: Axes | None = None) -> Axes:
         total, n = len(result.label), result.system.n_devices
         columns = min(n, _MOST_COLUMNS) + (n > _MOST_COLUMNS)
         names = [shorten(result.system.network.name(d)) for d in range(n)]
-        losses = [shorten(label, _LONGEST) for label in result.label]
+        losses = [_loss_label(result, place) for place in range(total)]
         beside = max(text_width(label, _SIZE) for label in losses) / 72 + 2.2  # names, margins and the bar of colours
         wide = beside + max((0.46 if columns <= _MOST_NUMBERS else 0.3) * columns, 3.6)
         turned = max(map(len, names)) > 4 or n > _MOST_COLUMNS
@@ -108,6 +110,17 @@ def plot_single_losses(result: SingleLosses, *, ax: Axes | None = None) -> Axes:
         axes.set_xlabel("device that is left" if not rest.size else f"device that is left: {shown.size} of {n:,}, the busiest")
         _bar(axes, down=(32.0 if turned else 36.0) + below, overloaded=bool((cells >= 1).any()))
         return axes
+
+
+def _loss_label(result: SingleLosses, place: int) -> str:
+    """What is lost, cut to length; of a link the names at both ends."""
+    label, network = result.label[place], result.system.network
+    if place < network.n_devices or len(label) <= _LONGEST:
+        return shorten(label, _LONGEST)
+    link = result.links[place - network.n_devices]
+    ends = int(network.link_sources()[link[0]]), int(network.indices[link[0]])
+    first, second = (shorten(network.name(u), _LONGEST // 2) for u in ends)
+    return f"{first} {'-' if len(link) == 2 else '->'} {second}"
 
 
 def _columns(load: FloatArray) -> tuple[IntArray, IntArray]:
@@ -174,6 +187,8 @@ def _bar(axes: Axes, *, down: float, overloaded: bool) -> None:
 def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
     """Draw every user's mean latency before and after a loss; of many users those hit hardest.
 
+    Where every latency is unbounded, the utilisation of the users' devices is drawn instead.
+
     Parameters
     ----------
     effect : LossEffect
@@ -208,10 +223,13 @@ def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
         known = np.concatenate((before[users], after[users]))
         known = known[np.isfinite(known)]
         name = effect.loss.before.network.name
-        if not known.size:
-            panel_message(axes, "every latency is unbounded, before and after")
-            return axes
-        seconds, unit = time_unit(float(np.median(known)))
+        loads = not known.size  # in their place: every latency is unbounded, before and after
+        if loads:
+            before, after = 100 * utilisation(effect.loss.before), 100 * effect.utilisation
+            known = np.concatenate(([100.0], before[users], after[users]))
+            known = known[np.isfinite(known)]
+            axes.axvline(100, color=INK, linewidth=1.2, zorder=2)
+        seconds, unit = (1.0, "") if loads else time_unit(float(np.median(known)))
         low, high = float(known.min()) / seconds, float(known.max()) / seconds
         # dots, not bars: where all are alike the axis need not start at 0
         left = max(low - 0.35 * max(high - low, 0.04 * high), 0.0) if low > 0.6 * high else 0.0
@@ -245,8 +263,9 @@ def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
         axes.tick_params(axis="y", length=0)
         linear_scale(axes.xaxis)
         grid_lines(axes.xaxis)
-        axes.set_xlabel(f"mean time from prompt to answer ({unit})")
+        axes.set_xlabel("utilisation of its device (% of time)" if loads else f"mean time from prompt to answer ({unit})")
         axes.set_ylabel("user")
+        some = f"; every latency is unbounded{some}" if loads else some
         then = (
             "nobody is left" if effect.busiest is None else f"busiest then {name(effect.busiest)}, at {show_share(effect.load)}"
         )
@@ -258,6 +277,8 @@ def plot_loss(effect: LossEffect, *, ax: Axes | None = None) -> Axes:
         handles.append(Line2D([], [], marker="o", color=BLUE, linestyle="none", label="after"))
         if np.isinf(after[users]).any():
             handles.append(Line2D([], [], marker=">", color=VERMILION, linestyle="none", label="after: grows without bound"))
+        if loads:
+            handles.append(Line2D([], [], color=INK, linewidth=1.2, label="100 %: the queue grows without bound"))
         legend_below(axes, handles)
         return axes
 
@@ -309,13 +330,18 @@ def plot_central(result: CentralComparison, *, ax: Axes | None = None, points: i
             axes.axvline(per * limit, color=colour, linewidth=1.0, linestyle=(0, (1, 2)), zorder=1)
             handles.append(Line2D([], [], color=colour, linewidth=2.4, label=label, **mark))
         top = 1.03 * per * max(limits)
-        axes.set_xlim(0, max(top, 1.05 * per * now) if now < _NEAR * max(limits) else top)
+        top = max(top, 1.05 * per * now) if now < _NEAR * max(limits) else top
+        if max(limits) > _APART * min(limits):  # on one scale the smaller would be a line along the axis
+            log_scale(axes, 0.5 * per * min(now, 0.2 * min(limits)), 1.1 * top)
+        else:
+            axes.set_xlim(0, top)
+            linear_scale(axes.xaxis)
+        lowest = np.where(np.isfinite(curves.mean), curves.mean, np.inf).min(axis=1)
         axes.set_yscale("log")
-        axes.set_ylim(0.7 * float(finite.min()) / seconds, 12 * float(np.median(finite)) / seconds)
+        axes.set_ylim(0.7 * float(lowest.min()) / seconds, 12 * float(lowest[np.isfinite(lowest)].max()) / seconds)
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter(lambda value, _place: show_number(value))
         axes.yaxis.set_minor_locator(NullLocator())
-        linear_scale(axes.xaxis)
         grid_lines(axes.yaxis)
         handles.append(draw_limit(axes, per * now, f"now: {show_rate(now)}", color=INK, linewidth=1.0))
         handles += [

@@ -54,6 +54,8 @@ class SingleLosses(Result):
         Share of all prompts that get no answer any more.
     mean_before, mean_after : ndarray, s
         Mean latency over the prompts that are still answered; infinite where queues grow, NaN where it was not worked out.
+    mean : float, s
+        Mean latency over all prompts with nothing lost; infinite and NaN as above.
     """
 
     verb: ClassVar[str] = "whatif"
@@ -69,6 +71,7 @@ class SingleLosses(Result):
     cut_off_share: FloatArray
     mean_before: FloatArray
     mean_after: FloatArray
+    mean: float = float("nan")
 
     @property
     def source(self) -> Source:
@@ -167,7 +170,7 @@ class SingleLosses(Result):
             self.system.network.name(int(now.argmax())),
             show_share(float(now.max())),
             show_number(1 / float(now.max())),
-            *("", "", ""),
+            *("", "", "" if np.isnan(self.mean) else show_seconds(self.mean) if np.isfinite(self.mean) else "unbounded"),
             "" if now.max() < 1 else "overloaded",
         )
         left_out = f" ({_SHOWN} worst of {len(self.label)} losses)" if len(self.label) > _SHOWN else ""
@@ -310,7 +313,7 @@ def _with_latencies(found: SingleLosses, places: IntArray, progress: Callable[[f
         means[:, place] = means_of_the_same(loss, before, after)
         if progress is not None:
             progress((done + 1) / places.size)
-    return replace(found, mean_before=read_only(means[0]), mean_after=read_only(means[1]))
+    return replace(found, mean=before.mean, mean_before=read_only(means[0]), mean_after=read_only(means[1]))
 
 
 def _marks(system: System, links: tuple[tuple[int, ...], ...], place: int) -> tuple[IntArray, BoolArray]:

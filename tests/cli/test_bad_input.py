@@ -208,6 +208,25 @@ def test_files_that_cannot_be_read(dmoa: Callable[..., Any], tmp_path: Path) -> 
     assert dmoa("plan", tmp_path / ("x" * 300)).complaint().endswith("x: cannot be read (file name too long)")
 
 
+def test_workbooks_are_to_be_saved_as_text(dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path) -> None:
+    """Wherever a file of a spreadsheet program is named, and whatever its name says."""
+    book = tmp_path / "book.xlsx"
+    for path in (book, tmp_path / "book.csv"):
+        path.write_bytes(b"PK\x03\x04\x14\x00\xff")
+    path = scenario()
+    cure = (
+        f"{book}: an Excel workbook or a zip file: text: save it as CSV (in the spreadsheet program: File, Save as, CSV UTF-8)"
+    )
+    assert dmoa("region", book).complaint() == f'{cure}; a scenario itself is TOML text, begun by "dmoa init NAME.toml"'
+    assert dmoa("region", path, "--set", "moa.selection=book.xlsx").complaint() == cure
+    assert dmoa("plan", path, "--set", "accuracy.table=book.xlsx").complaint() == cure
+    assert dmoa("accuracy", tmp_path / "book.csv").complaint() == cure.replace(".xlsx", ".csv")
+    begun = dmoa("init", tmp_path / "new.toml", "--network", book).complaint()
+    assert begun == f"{cure}; networks are read from .graphml, .gml, .json, .edges, .edgelist, .txt too"
+    path = scenario(("mean = 24.0", 'samples = "book.csv"'))
+    assert dmoa("region", path).complaint() == cure.replace(".xlsx", ".csv")
+
+
 def test_a_byte_order_mark_does_no_harm(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
     path = scenario()
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())

@@ -38,7 +38,21 @@ def test_same_seed_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
 def test_over_load_writes_table_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *QUICK, "--loads", "0.3, 0.6", "--json", "--out", str(tmp_path)]) == 0
     assert len(_json(capsys)["over_load"]) == 8
-    assert {path.name for path in tmp_path.iterdir()} == {"compare.json", "compare.csv", "over_load.csv", "over_load.png"}
+    always = {"compare.json", "compare.csv", "compare.png"}
+    assert {path.name for path in tmp_path.iterdir()} == always | {"over_load.csv", "over_load.png"}
+    assert main(["compare", *QUICK, "--out", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == always  # nothing of the run before is left
+    said = capsys.readouterr().out
+    assert "Written to" in said
+    assert "compare.png" in said
+
+
+def test_over_load_says_of_what_a_figure_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "--queries", "2000", "--loads", "0.3"]) == 0
+    (heads,) = (line for line in capsys.readouterr().out.splitlines() if "busiest device" in line)
+    assert " ".join(heads.split()) == (
+        "busiest device mean in theory mean simulated mean off by p95 in theory p95 simulated p95 off by"
+    )
 
 
 def test_the_report_says_how_far_off_the_theory_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +60,19 @@ def test_the_report_says_how_far_off_the_theory_is(capsys: pytest.CaptureFixture
     text = capsys.readouterr().out
     assert "standard errors" in text
     assert "all prompts" in text
+
+
+def test_what_is_not_known_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(
+        '[network]\ntopology = "ring"\nn = 3\n[arrivals]\nrate = 0.002\n[service]\nmean = 20.0\n[moa]\nM = 1\nk = 1\n'
+    )
+    assert main(["compare", str(path), "--queries", "500"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "How much memory the queues need is not known: that takes weights and kv_bytes_per_token under [memory]" in said
+    assert "null" not in said
+    assert main(["compare", str(path), "--queries", "500", "--set", 'memory.weights="1 GiB"']) == 0
+    assert "not known" not in capsys.readouterr().out
 
 
 def test_an_unstable_system_exits_3_with_the_answer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,7 +95,7 @@ def test_three_columns_at_both_service_times(
     again = dmoa("testbed", "--from", run, "--json").checked("testbed")
     assert again["mean"] == row["measured"]
     assert (document["measured"]["answered"], document["measured"]["mode"]) == (400, "paced")
-    assert {path.name for path in out.iterdir()} == {"compare.json", "compare.csv", "measured.png"}
+    assert {path.name for path in out.iterdir()} == {"compare.json", "compare.csv", "compare.png", "measured.png"}
     with (out / "compare.csv").open() as table:
         first = next(csv.DictReader(table))
     assert float(first["at_measured_theory"]) == inner["theory"]

@@ -20,7 +20,7 @@ LIMITED = "[constraints]\np95_latency = 200.0\n"
 
 def test_everything_at_once_keeps_the_schema(dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ("--per-user", "--gossip", "--time-limit", "0.5", "--admit", "--map", "--limit", "user-p99=900")
+    arguments = ("--per-user", "--gossip", "--time-limit", "1000", "--admit", "--map", "--limit", "user-p99=900")
     answer = dmoa("optimise", scenario(more=LIMITED), *arguments, "--no-simulation", "--out", out, "--json")
     assert answer.code == 0
     document = answer.checked("optimise")
@@ -85,7 +85,7 @@ def test_a_sweep_that_is_interrupted_goes_on(
         while run.poll() is None and (not file.exists() or not _has_rows(file, 2, "30.0,")):
             time.sleep(0.05)
         os.killpg(run.pid, signal.SIGINT)
-        said, complaints = run.communicate(timeout=120)
+        said, complaints = run.communicate(timeout=600)
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
@@ -239,7 +239,7 @@ def test_what_was_written_is_said_and_holds_the_plan_by_user(
     dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path, caution: str
 ) -> None:
     out = tmp_path / "out"
-    arguments = ("--per-user", "--time-limit", "0.5", "--admit", "--no-simulation", caution, "--out", out)
+    arguments = ("--per-user", "--time-limit", "1000", "--admit", "--no-simulation", caution, "--out", out)
     answer = dmoa("optimise", scenario(more=LIMITED), *arguments)
     said = " ".join(answer.out.split())
     names = re.search(r"Written to .*?: ([^:]*)\.$", said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,11 +104,15 @@ def test_a_network_that_is_not_secure_is_an_answer(dmoa: Callable[..., Any], sce
     assert "NOT N-1 secure: 2 of 4 single losses leave a device with more work than it can do." in said
     assert "Worst single loss: device-1; then device-3 is busiest, at 120.0 %." in said
     assert "up to 0.833 times this load" in said
+    overloaded = " ".join(dmoa("whatif", path, "--load-factor", "2").out.split())
+    assert re.search(r"nothing device-3 \S+ % \S+ unbounded overloaded", overloaded)
 
 
 def test_the_reports(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
     path = scenario()
     said = " ".join(dmoa("whatif", path).out.split())
+    mean = dmoa("latency", path, "--json").checked("latency")["mean"]
+    assert f"nothing device-0 19.2 % 5.21 {mean:.1f} s" in said
     assert "N-1 secure: whatever single one is lost, the queues that are left stay bounded." in said
     assert "Every single loss is survived up to 5.21 times this load." in said
     assert "answered at any time" not in dmoa("whatif", path, "--central").out

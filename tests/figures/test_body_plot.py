@@ -13,6 +13,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from dmoa_theory import System, stability_region
 from dmoa_theory.plots.body import plot_body
+from dmoa_theory.plots.region import scaled_to_fit
 from dmoa_theory.plots.style import new_figure, save
 from dmoa_theory.stability.region_body import RegionBody, region_body
 
@@ -69,6 +70,27 @@ def test_no_stable_rates_are_said_to_be_none() -> None:
     drawn = body(40.0)
     assert drawn.corners.size == 0
     assert "the other users alone overload a device" in words(plot_body(drawn))
+
+
+def test_an_unstable_system_is_led_back_to_stable_rates() -> None:
+    """By its own three rates where they can mend it, by all rates where the other users alone overload a device."""
+    system = System.from_arrays(1 - np.eye(4), 0.002, np.linspace(24.0, 40.0, 4), M=1, k=2)
+    for scale, of in ((4.0, "these"), (40.0, "all")):
+        region = stability_region(system.with_rates(scale * system.rates))
+        fit = scaled_to_fit(region)
+        axes = plot_body(region.body(0, 1, 3), scaled=fit.body(0, 1, 3))
+        (said,) = (text for text in legend(axes) if text.endswith(": stable"))
+        assert said.startswith(f"{of} rates × ")
+        factor = float(said.split("× ")[1].split(":")[0])
+        rates = region.system.rates * (1.0 if of == "these" else factor)
+        rates[[0, 1, 3]] = factor * region.system.rates[[0, 1, 3]]
+        assert region.contains(rates)
+        assert not region.contains(rates / 0.93)
+    for scale, seen in ((40.0, True), (400.0, False)):
+        region = stability_region(system.with_rates(scale * system.rates))
+        axes = plot_body(region.body(0, 1, 3), scaled=scaled_to_fit(region).body(0, 1, 3))
+        assert ("now: unstable" in legend(axes)) == seen
+        assert any("times as far out" in text for text in legend(axes)) != seen
 
 
 def test_many_faces_and_axes_that_are_given() -> None:

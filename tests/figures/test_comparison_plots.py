@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.container import BarContainer, ErrorbarContainer
 
 from dmoa_theory import System
 from dmoa_theory.compare import Sweep, compare_over_load
-from dmoa_theory.plots.comparison import plot_error_over_load, plot_latency_over_load, plot_over_load
+from dmoa_theory.plots.comparison import plot_comparison, plot_error_over_load, plot_latency_over_load, plot_over_load
 from dmoa_theory.plots.scales import log_ticks
 from dmoa_theory.plots.style import new_axes
 
@@ -48,6 +49,21 @@ def test_errors_are_those_of_the_rows(sweep: Sweep) -> None:
     drawn = next(line for line in axes.get_lines() if line.get_marker() == "o").get_ydata()
     wanted = [100 * comparison.rows[0].difference for comparison in sweep.comparisons]
     np.testing.assert_allclose(drawn, wanted)
+
+
+def test_side_by_side_stand_the_figures_of_the_rows(sweep: Sweep) -> None:
+    """Bars are the rows' values; whiskers of theory its expected error, those of the simulation its interval."""
+    comparison = sweep.comparisons[1]
+    axes = plot_comparison(comparison)
+    bars = [[bar.get_height() for bar in group] for group in axes.containers if isinstance(group, BarContainer)]
+    rows = comparison.rows[:4]
+    np.testing.assert_allclose(bars, [[row.theory for row in rows], [row.simulated for row in rows]])
+    theory, simulated = (group for group in axes.containers if isinstance(group, ErrorbarContainer))
+    ends = [[segment[:, 1] for segment in group.lines[2][0].get_segments()] for group in (theory, simulated)]
+    np.testing.assert_allclose(np.diff(ends[0]).T[0], [2 * row.expected.within * row.theory for row in rows])  # type: ignore[union-attr]
+    np.testing.assert_allclose(np.diff(ends[1]).T[0], [2 * row.half_width for row in rows])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["mean", "median (p50)", "p95", "p99"]
+    assert axes.get_ylim()[1] > max(row.simulated + row.half_width for row in rows)
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.1, 1.4), (2.1, 8.0), (30.0, 45.0), (0.7, 60.0), (0.02, 90.0), (1.0, 1e7)])

@@ -71,7 +71,7 @@ def test_every_point_has_a_seed_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 
     def noted(*_args, seed: int, **_named):
         seeds.append(seed)
-        return SimpleNamespace(partial=False, stable=False, queries=0)
+        return SimpleNamespace(whole=lambda: SimpleNamespace(stable=False, queries=0))
 
     monkeypatch.setattr("dmoa_theory.load_curves.simulate", noted)
     for seed in (0, 0, 1):

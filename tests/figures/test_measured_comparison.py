@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.container import BarContainer
 
 from dmoa_theory import System, latency, simulate
 from dmoa_theory.compare import compare
 from dmoa_theory.compare_measured import MeasuredComparison, compare_measured
 from dmoa_theory.errors import InputError
 from dmoa_theory.live.measured_run import evaluate
+from dmoa_theory.plots.comparison import plot_comparison
 from dmoa_theory.plots.measured_comparison import plot_measured
 from tests.testbed.run_simulated import desks, simulated_record
 
@@ -46,6 +48,14 @@ def test_every_mark_lies_where_its_figure_does(beside: MeasuredComparison) -> No
     bar = axes.patches[0]
     assert bar.get_x() == pytest.approx(100 * (row.lower / base - 1))  # type: ignore[attr-defined]
     assert bar.get_width() == pytest.approx(100 * (row.upper - row.lower) / base)  # type: ignore[attr-defined]
+
+
+def test_the_run_stands_beside_theory_and_simulation(beside: MeasuredComparison) -> None:
+    axes = plot_comparison(beside.comparison, beside=beside)
+    *_, measured = (group for group in axes.containers if isinstance(group, BarContainer))
+    rows = [row for row in beside.rows if row.of == "all prompts"][:4]
+    np.testing.assert_allclose([bar.get_height() for bar in measured], [1000 * row.measured for row in rows])  # in ms
+    assert [text.get_text().split(",")[0] for text in axes.get_legend().get_texts()] == ["theory", "simulated", "measured"]  # type: ignore[union-attr]
 
 
 def test_runs_and_comparisons_of_different_systems_are_refused(beside: MeasuredComparison) -> None:

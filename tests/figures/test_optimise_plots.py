@@ -121,6 +121,14 @@ def test_largest_loads_are_drawn_as_such(mean_latency: float, tmp_path: Path) ->
         assert (edge > 0.99).all()
 
 
+@pytest.mark.parametrize(("values", "scale"), [((1.0, 10.0, 100.0), "log"), ((100.0, 200.0, 300.0), "linear")])
+def test_even_ratios_stand_at_even_distances(values: tuple[float, ...], scale: str) -> None:
+    rows = tuple({**row, "arrivals.rate.desk": value} for row, value in zip(ROWS, values, strict=False))
+    figure = plot_sweep(Sweep(key="arrivals.rate.desk", rows=rows, partial=False, resumed=0))
+    assert figure.axes[1].get_xscale() == scale
+    assert figure.axes[1].get_xlabel().startswith("rate of desk (prompts/s)")
+
+
 def test_an_empty_sweep_is_a_picture_too(tmp_path: Path) -> None:
     assert save(plot_sweep(Sweep(key="a.b", rows=(), partial=True, resumed=0)), tmp_path / "sweep.png").exists()
 

@@ -30,7 +30,7 @@ from dmoa_theory.plots.latency import plot_latency
 from dmoa_theory.plots.layout import positions
 from dmoa_theory.plots.network import plot_network
 from dmoa_theory.plots.overview import plot_plan
-from dmoa_theory.plots.region import plot_section, plot_utilisation
+from dmoa_theory.plots.region import plot_section, plot_utilisation, scaled_to_fit, telling_users
 from dmoa_theory.plots.style import house_style, new_axes, save
 from dmoa_theory.stability.region import stability_region
 
@@ -195,6 +195,52 @@ def test_section_without_stable_rates_says_so():
     assert "the other users alone overload a device" in words(plot_section(section).figure)
 
 
+def dot_of(axes):
+    (dot,) = (line for line in axes.lines if line.get_marker() == "o" and line.get_markersize() == 8)
+    return dot.get_xydata()[0]
+
+
+def test_section_of_an_unstable_system_leads_to_where_two_rates_would_be_stable():
+    region = stability_region(SYSTEMS["unstable"]())
+    axes = plot_section(region.section(0, 2))
+    assert (dot_of(axes) / 60 < region.system.rates[[0, 2]]).all()
+    back = region.system.rates.copy()
+    back[[0, 2]] = dot_of(axes) / 60
+    assert region.contains(back)
+    back[[0, 2]] /= 0.94
+    assert not region.contains(back)
+    factor = back[0] * 0.94 / region.system.rates[0]
+    assert f"both rates × {factor:.3g}: stable" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_where_the_others_overload_a_device_the_region_is_drawn_with_all_rates_scaled():
+    region = stability_region(four(0.03))
+    fit = scaled_to_fit(region)
+    assert fit.bottleneck.utilisation == pytest.approx(0.95)
+    axes = plot_section(region.section(0, 1), scaled=fit.section(0, 1))
+    assert np.allclose(axes.patches[0].get_xy()[: len(fit.section(0, 1).corners)], 60 * fit.section(0, 1).corners)
+    assert dot_of(axes) / 60 == pytest.approx(fit.system.rates[:2])
+    text = words(axes.figure)
+    assert f"all rates × {0.95 * region.critical_scale:.3g}: stable" in text
+    assert "as they alone overload a device" in text
+    assert "now: unstable" in text
+    assert "as far out" not in text
+    far = stability_region(four(3.0))
+    assert "times as far out" in words(plot_section(far.section(0, 1), scaled=scaled_to_fit(far).section(0, 1)).figure)
+    idle = stability_region(four([0.0, 0.0, 0.1, 0.0]))
+    assert "other users scaled down too" in words(
+        plot_section(idle.section(0, 1), scaled=scaled_to_fit(idle).section(0, 1)).figure
+    )
+
+
+def test_of_an_unstable_system_those_who_load_its_busiest_device_tell_most():
+    rates = [0.002, 0.0019, 0.001, 0.001, 0.0008, 0.0005]
+    line = build_topology("line", n=6)
+    stable, unstable = (stability_region(system(line, rates, [1.0, 1.0, 1.0, 1.0, 1.0, mean])) for mean in (1.0, 900.0))
+    assert telling_users(stable)[:2] == [0, 1]
+    assert telling_users(unstable)[:2] == [5, 4]
+
+
 def test_utilisation_has_a_bar_a_device_and_marks_overload():
     axes = plot_utilisation(stability_region(SYSTEMS["unstable"]()))
     assert axes.get_xlabel() == "utilisation (% of time)"
@@ -255,7 +301,10 @@ def test_latency_shows_every_user_limits_and_error_bands():
 
 
 def test_latency_without_bound_says_so():
-    assert "Latency is unbounded: dbrx" in words(plot_latency(latency(four(0.03))).figure)
+    hopeless = latency(four(0.03))
+    axes = plot_latency(hopeless)
+    assert "Latency is unbounded: dbrx" in words(axes.figure)
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(100 * hopeless.utilisation)
 
 
 def test_latency_of_a_partly_overloaded_network_shows_the_others():
@@ -280,7 +329,10 @@ def test_choice_marks_picks_limits_and_what_is_left_out():
     assert np.allclose(markers["*"], [[decision.recommended.mean_latency, 100 * decision.recommended.accuracy]])
     star = words(plot_choice(optimise(system(build_topology("star", n=5), 0.001))).figure)
     assert "not drawn: impossible, a user has only 1 neighbour: (1,2)" in star
-    assert "No tabulated configuration keeps every queue bounded" in words(plot_choice(optimise(four(0.06))).figure)
+    hopeless = optimise(four(0.06))
+    axes = plot_choice(hopeless)
+    assert "No tabulated configuration keeps every queue bounded" in words(axes.figure)
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(sorted(100 * c.utilisation for c in hopeless.candidates))
 
 
 def test_plan_carries_title_and_configuration_of_every_panel():

@@ -163,6 +163,8 @@ def test_what_has_no_steady_state_says_so() -> None:
         text = words(plot(found))
         assert "There is no steady state: the queue of " in text
         assert "UNSTABLE" in text
+    bars = plot_queue_lengths(found).patches
+    assert sorted(bar.get_width() for bar in bars) == pytest.approx(sorted(3600 * found.growth_rate))  # type: ignore[attr-defined]
 
 
 def test_what_was_interrupted_says_so() -> None:

@@ -79,7 +79,22 @@ def test_users_before_and_after() -> None:
     gentle = plot_loss(loss_effect(lose(line(0.002), [2])))
     assert "grows without bound" not in words(gentle)
     hopeless = plot_loss(loss_effect(lose(line(5.0), [])))
-    assert "unbounded" in words(hopeless)
+    assert "every latency is unbounded" in words(hopeless)
+    assert hopeless.get_xlabel() == "utilisation of its device (% of time)"
+
+
+def test_largest_loads_far_apart_are_all_seen() -> None:
+    """Devices that differ a thousandfold: the network carries little, the centre of the same compute much."""
+    system = System(
+        network=build_topology("line", n=4), arrival_rate=1e-4, service=ServiceTime.exponential([1, 1, 1, 900]), moa=MoA(1, 1)
+    )
+    result = against_central(system)
+    axes = plot_central(result, points=6)
+    assert axes.get_xscale() == "log"
+    low, high = axes.get_ylim()
+    curves = [np.asarray(each.get_ydata(), dtype=float) for each in axes.get_lines() if len(np.asarray(each.get_xdata())) > 2]
+    assert len(curves) == 6
+    assert all(np.count_nonzero((low < curve) & (curve < high)) >= 2 for curve in curves)
 
 
 def test_alike_latencies_are_told_apart_by_eye() -> None:

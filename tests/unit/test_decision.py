@@ -279,6 +279,19 @@ def test_sweeps_are_read() -> None:
             parse_sweep(wrong)
 
 
+def test_bounds_of_a_sweep_have_the_units_of_their_key() -> None:
+    assert parse_sweep("constraints.p95_latency=5 s:5 min:2") == ("constraints.p95_latency", (5.0, 300.0))
+    assert parse_sweep("arrivals.rate=3.6/hour:0.002:2") == ("arrivals.rate", (0.001, 0.002))
+    assert parse_sweep("arrivals.rate.desk-1=1/min:2/min:2")[1] == pytest.approx((1 / 60, 1 / 30))
+    assert parse_sweep("constraints.memory=1 GiB:2 GiB:2")[1] == (2**30, 2**31)
+    with pytest.raises(InputError, match="--sweep = 5 mins: did you mean min"):
+        parse_sweep("constraints.p95_latency=5 mins:10:2")
+    with pytest.raises(InputError, match="--sweep = 1/hour: a time above 0"):
+        parse_sweep("constraints.p95_latency=1/hour:2/hour:2")
+    with pytest.raises(InputError, match="n values from a to b"):
+        parse_sweep("moa.k=1 s:2 s:2")
+
+
 def test_a_sweep_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
     """Ctrl-C keeps what is finished; asked again, only the rest is worked out; an unfinished line is dropped."""
     file, asked = tmp_path / "sweep.csv", []

@@ -92,6 +92,7 @@ TOKENS = ("profile", "prompt_tokens", "output_tokens")
     ("keys", "without"),
     [
         (("link_rate",), ()),
+        (("rate_of",), ()),
         (("tokens",), ("prompt_tokens", "output_tokens")),
         (NUMBERS, (*TOKENS, "memory")),
         (("quorum",), ()),
@@ -112,7 +113,7 @@ def test_every_commented_key_of_the_example_works(
         assert re.search(rf"^{re.escape(key)}", text, re.MULTILINE), key
     changed, plain = read(text), load_scenario()
     assert latency(changed).stable
-    parts = ("service", "footprint", "link_rate", "moa", "constraints")
+    parts = ("rates", "service", "footprint", "link_rate", "moa", "constraints")
     assert any(repr(getattr(changed, part)) != repr(getattr(plain, part)) for part in parts) or keys == ("quorum",)
 
 
@@ -125,11 +126,30 @@ def test_limits_of_latency_may_have_units(read: Callable[..., System]) -> None:
 
 
 def test_every_commented_key_of_the_example_is_tried() -> None:
-    """Those of a line that starts with "# key ="; file, selection and samples need a file of their own (below)."""
+    """Those of a line that starts with "# key ="; file, selection, samples and log need a file of their own (below)."""
     commented = set(re.findall(r"^# (\w+) =", EXAMPLE, re.MULTILINE))
-    tried = {"link_rate", "tokens", *NUMBERS, "quorum", "mean_latency", "min_accuracy"}
+    tried = {"link_rate", "rate_of", "tokens", *NUMBERS, "quorum", "mean_latency", "min_accuracy"}
     tried |= {"weights", "kv_bytes_per_token", "context_tokens", "bytes_per_prompt", "bytes_per_response"}
-    assert commented - tried == {"file", "directed", "selection", "samples"}
+    assert commented - tried == {"file", "directed", "selection", "samples", "log"}
+
+
+def test_the_list_of_prompts_of_the_example(read: Callable[..., System], tmp_path: Path) -> None:
+    """Its rates take the place of those in numbers; that they come in clumps is told."""
+    rows = [f"{900 * (i // 20) + 10 * (i % 20)},desk-{1 + i % 2}\n" for i in range(100)]
+    (tmp_path / "prompts.csv").write_text("time,user\n" + "".join(rows), encoding="utf-8")
+    system = read(_uncommented(EXAMPLE, "log"))
+    assert system.rates == pytest.approx([99 / 3790 / 2, 99 / 3790 / 2, 0, 0])
+    replaced, clumped = system.remarks
+    assert replaced == "the rates of prompts.csv take the place of arrivals.rate"
+    assert "dmoa burst --arrivals prompts.csv" in clumped
+    alone = read(_uncommented(EXAMPLE, "log").replace("rate = [", "# rate = ["))
+    assert alone.rates.tolist() == system.rates.tolist()
+    assert alone.remarks == (clumped,)
+    even = "".join(f"{170 * i},desk-{1 + i % 2}\n" for i in range(100))
+    (tmp_path / "prompts.csv").write_text("time,user\n" + even, encoding="utf-8")
+    assert read(_uncommented(EXAMPLE, "log").replace("rate = [", "# rate = [")).remarks == ()
+    with pytest.raises(InputError, match=r"prompt\.csv: no such file.*did you mean prompts\.csv\?"):
+        read(_uncommented(EXAMPLE, "log").replace('"prompts.csv"', '"prompt.csv"'))
 
 
 def test_the_file_and_selection_of_the_example(read: Callable[..., System], tmp_path: Path) -> None:
@@ -418,6 +438,21 @@ def test_memory_beside_a_profile_replaces_what_it_names(read: Callable[..., Syst
 
 def test_overrides_are_read_in_order(read: Callable[..., System]) -> None:
     assert repr(read(PLAIN, "moa.k=1", "moa.M=3", "moa.k=2").moa) == "<MoA: M=3, k=2>"
+
+
+def test_the_rate_of_one_user_is_set_by_name_or_number(read: Callable[..., System], tmp_path: Path) -> None:
+    """By --set, or in the file; names may hold dots; all other rates stay, those of a graph file too."""
+    rate = read(PLAIN).rates
+    assert read(PLAIN, "arrivals.rate.1=3/min", "arrivals.rate.device-2=0").rates.tolist() == [rate[0], 0.05, 0, rate[3]]
+    graph = tmp_path / "g.csv"
+    graph.write_text("from,to,rate\na.b,c,\nc,a.b,\na.b,,0.001\nc,,0.002\n", encoding="utf-8")
+    text = '[network]\nfile = "g.csv"\n[service]\nmean = 20\n[moa]\nM = 1\nk = 1\n'
+    assert read(text, "arrivals.rate.a.b=0.003").rates.tolist() == [0.003, 0.002]
+    assert read(text + '[arrivals]\nrate_of = { c = "7.2/hour", "a.b" = 1 }\n').rates.tolist() == [1, 0.002]
+    with pytest.raises(InputError, match=r"arrivals\.rate_of = d: .*a device by name"):
+        read(text, "arrivals.rate.d=1")
+    with pytest.raises(InputError, match=r"arrivals\.rate_of\.c = fast: a rate"):
+        read(text, "arrivals.rate.c=fast")
 
 
 def test_complaints_name_the_scenario_and_its_own_keys(read: Callable[..., System], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dmoa_theory.model.graph_files.graphml import parse_graphml
 from dmoa_theory.model.graph_files.records import Records, device_names, link_arrays, node_column, passed_over
 from dmoa_theory.model.graph_files.tables import parse_csv, parse_edge_list
 from dmoa_theory.model.network import Network
-from dmoa_theory.text_files import read_text
+from dmoa_theory.text_files import read_text, refuse_workbook
 
 __all__ = ["READERS", "read_graph"]
 
@@ -33,8 +33,6 @@ READERS: Mapping[str, Callable[[str, str], Records]] = MappingProxyType(
     }
 )
 """From the extension to the function that reads the file's text."""
-
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
 def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) -> GraphFile:
@@ -54,8 +52,9 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
     -------
     GraphFile
         From the node attributes ``name`` (GML also ``label``), ``rate`` (prompts/s), ``service_mean`` (s), ``service_scv``, and
-        the edge attributes ``link_delay`` (s each way; 0 where left out) and ``weight`` (selection weight). An undirected edge
-        gives both its ways the same delay and weight. Other attributes are passed over, and named in ``passed_over``.
+        the edge attributes ``link_delay`` (s each way; 0 where left out) and ``weight`` (selection weight). Rates and times are
+        numbers, or text with a unit such as ``10/hour`` and ``20 ms``. An undirected edge gives both its ways the same delay
+        and weight. Other attributes are passed over, and named in ``passed_over``.
 
     Raises
     ------
@@ -81,10 +80,10 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
     """
     path = Path(path)
     file = str(path)
+    others = ", ".join(extension for extension in READERS if extension != ".csv")
+    refuse_workbook(path, f"; networks are read from {others} too", error=TopologyError)
     if path.suffix.lower() not in READERS:
         raise TopologyError("", path.suffix or "no extension", f"a file ending in {', '.join(READERS)}", file=file)
-    if _is_workbook(path):
-        raise TopologyError("", "an Excel workbook or a zip file", "text: save it as CSV", file=file)
     text = read_text(path, content="a graph of at least one device", error=TopologyError)
     records = READERS[path.suffix.lower()](text, file)
     if not records.nodes:
@@ -108,14 +107,3 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool | None = None) ->
         selection_weight=weight,
         passed_over=passed_over(records),
     )
-
-
-def _is_workbook(path: Path) -> bool:
-    """Whether a file begins as workbooks do, whatever its name says."""
-    if not os.path.isfile(path):
-        return False
-    try:
-        with path.open("rb") as stream:
-            return stream.read(4) in _WORKBOOKS
-    except OSError:
-        return False
