@@ -46,7 +46,9 @@ def read_script(path: Path) -> Any:
 
 def execute(notebook: Any, folder: Path, timeout: int = 600) -> Any:
     """Run every cell in a fresh kernel, in place."""
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", record_timing=False, coalesce_streams=True)
+    client = NotebookClient(
+        notebook, timeout=timeout, startup_timeout=timeout, kernel_name="python3", record_timing=False, coalesce_streams=True
+    )
     client.execute(cwd=str(folder))
     return notebook
 

@@ -6,6 +6,11 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run, and no example that has to be quick: neither chance nor a busy machine fails a test.
+settings.register_profile("dmoa", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dmoa")
 
 
 def pytest_configure() -> None:

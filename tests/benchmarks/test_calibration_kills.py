@@ -22,7 +22,7 @@ def test_twenty_kills(tmp_path: Path, engine: str) -> None:
     left = killed_and_resumed(profile, KILLS, seed=1, engine=engine)
     calm = []
     for i in range(CALM):
-        run = started(tmp_path / f"calm-{i}.json", engine, resume=False)
+        run = started(tmp_path / f"calm-{i}.json", engine, how="afresh")
         _, complaint = run.communicate()
         assert run.returncode == 0, complaint
         calm.append(read_profile(tmp_path / f"calm-{i}.json").fit)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +21,8 @@ from dmoa_theory.cli import main
 from dmoa_theory.cli.schema import read_schema
 
 ROOT = Path(__file__).parents[2]
+#: Seconds that a process takes only where it hangs.
+LONGEST = 600.0
 
 BASE = """\
 title = "four desks"
@@ -104,10 +109,84 @@ def process(environment: dict[str, str]) -> Callable[..., Answer]:
 
     def run(*arguments: object) -> Answer:
         command = [sys.executable, "-m", "dmoa_theory", *map(str, arguments)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST, check=False)
         return Answer(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+# Runs ``dmoa``, and makes a file as soon as something is finished of a simulation so long that it begins with a part.
+_TELLING = """
+import importlib, pathlib, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run in the background, where it is ignored
+told = pathlib.Path(sys.argv[1])
+sys.argv[:] = ["dmoa", *sys.argv[2:]]
+simulation = importlib.import_module("dmoa_theory.simulation.steady.simulate")
+part_of = simulation._part_of
+
+def telling(tell, begin, end):
+    further = part_of(tell, begin, end)
+
+    def part(fraction):
+        further(fraction)
+        if end < 1:
+            told.touch()
+
+    return part
+
+simulation._part_of = telling
+runpy.run_module("dmoa_theory", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture
+def interrupted(environment: dict[str, str], tmp_path: Path) -> Callable[..., Answer]:
+    """The command line in processes of its own, all of which Ctrl-C reaches, as in a terminal, when it has simulated some."""
+
+    def run(*arguments: object) -> Answer:
+        for number in range(3):
+            told = tmp_path / f"told-{number}"
+            with subprocess.Popen(
+                [sys.executable, "-c", _TELLING, str(told), *map(str, arguments)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            ) as running:
+                try:
+                    while not told.exists() or _is_deaf(running.pid):
+                        assert running.poll() is None
+                        time.sleep(0.02)
+                    out, err = _interrupt(running)
+                finally:
+                    with suppress(ProcessLookupError):
+                        os.killpg(running.pid, signal.SIGKILL)
+            if out:
+                break
+            # it may have come between two parts, where nothing is at hand: once more
+            assert (running.returncode, err.splitlines()[-1]) == (130, "dmoa: interrupted")
+        return Answer(running.returncode, out, err)
+
+    return run
+
+
+def _is_deaf(pid: int) -> bool:
+    """Whether a process ignores Ctrl-C, as it does for the moment in which it starts others; as far as Linux tells."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("SigIgn:"):
+                return bool(int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1)
+    return False
+
+
+def _interrupt(running: subprocess.Popen[str]) -> tuple[str, str]:
+    """Ctrl-C; once more where the first one was not heard."""
+    for _ in range(5):
+        os.killpg(running.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return running.communicate(timeout=LONGEST / 5)
+    raise AssertionError("Ctrl-C is not heard")
 
 
 @pytest.fixture

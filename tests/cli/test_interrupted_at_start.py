@@ -36,7 +36,7 @@ finally:
 
 def _run(environment: dict[str, str], module: str, wanted: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", INTERRUPTED_AT, module, str(wanted), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_an_interrupted_import_ends_in_a_line(environment: dict[str, str]) -> None:
@@ -69,7 +69,7 @@ def test_what_is_ignored_stays_ignored(environment: dict[str, str]) -> None:
     wrapper = "import signal, runpy, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.argv[:] = ['dmoa', '--version']; "
     start = "runpy.run_module('dmoa_theory', run_name='__main__')"
     done = subprocess.run(
-        [sys.executable, "-c", wrapper + start], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", wrapper + start], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -247,7 +247,7 @@ class Reader:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         return done.returncode, done.stdout, done.stderr

@@ -115,6 +115,6 @@ def test_notebook_ends_with_an_exercise(path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client")
 def test_notebook_runs(path: Path) -> None:
     """From top to bottom in a fresh kernel, without warnings; every cell shows the same kinds as committed."""
-    run = runner().execute(runner().read_script(path.with_suffix(".py")), path.parent)
+    run = runner().execute(runner().read_script(path.with_suffix(".py")), path.parent, timeout=3600)
     assert not [words(output) for output in outputs(run) if output.get("name") == "stderr"]
     assert [kinds(cell) for cell in run.cells] == [kinds(cell) for cell in read(path).cells]

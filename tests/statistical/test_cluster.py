@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -17,14 +18,22 @@ def _system() -> System:
 
 
 @pytest.fixture(scope="module")
-def scheduler() -> Iterator[str]:
-    """The address of a scheduler with two worker processes."""
+def cluster() -> Iterator[Any]:
+    """A scheduler with two worker processes."""
     distributed = pytest.importorskip("distributed")
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0")
     try:
-        yield cluster.scheduler_address
+        yield cluster
     finally:
         cluster.close()
+
+
+@pytest.fixture
+def scheduler(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Its address; it is there, however long a busy machine lets it take to answer."""
+    monkeypatch.setattr("dmoa_theory.simulation.steady.cluster._PATIENCE", 300.0)
+    address: str = cluster.scheduler_address
+    return address
 
 
 @pytest.mark.parametrize("precision", [None, 0.03])
@@ -47,9 +56,13 @@ def test_progress_is_told(scheduler: str) -> None:
 
 def test_a_scheduler_without_workers_is_refused() -> None:
     distributed = pytest.importorskip("distributed")
-    refused = pytest.raises(InputError, match="a scheduler that has workers: this one has none")
-    with distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster, refused:
-        simulate(_system(), queries=100, scheduler=cluster.scheduler_address)
+    with distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster:
+        for _ in range(20):
+            with pytest.raises(InputError) as refused:
+                simulate(_system(), queries=100, scheduler=cluster.scheduler_address)
+            if "the address of" not in str(refused.value):  # else it did not answer in time, on a busy machine
+                break
+    assert "a scheduler that has workers: this one has none" in str(refused.value)
 
 
 def test_no_scheduler_no_answer(capfd: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ def _limits(system: System, rng: np.random.Generator) -> Limits:
 
 
 def _plan(system: System, limits: Limits, **options: object) -> IndividualPlan:
-    asked = {"simulation": False, "robust": False, "time_limit": 2.0, **options}
+    asked = {"simulation": False, "robust": False, "time_limit": 1000.0, **options}
     return plan_by_user(system, CONFIGURATIONS, ACCURACY, limits, **asked)  # type: ignore[arg-type]
 
 
@@ -145,7 +145,7 @@ def test_compiled_programs_serve_many_limits() -> None:
     """A sweep of limits with one search: more is allowed, no less is reached."""
     system = _system(2)
     middle = figures_of(latency(system.with_moa(1, 2))).mean_latency
-    search = Search(system, CONFIGURATIONS, np.tile(ACCURACY, (4, 1)), Limits(mean_latency=middle), time_limit=2.0)
+    search = Search(system, CONFIGURATIONS, np.tile(ACCURACY, (4, 1)), Limits(mean_latency=middle), time_limit=1000.0)
     limits = [Limits(mean_latency=middle * factor) for factor in (0.6, 0.8, 1.0, 1.3)]
     found = [best for best, _ in sweep_limits(search, limits)]
     reached = [0.0 if best is None else best.accuracy for best in found]
@@ -189,7 +189,7 @@ def test_no_rate_is_admitted_by_an_impossible_limit() -> None:
 
 def test_a_plan_is_tried_out() -> None:
     system = replace(_system(6, load=0.5), constraints=Constraints())
-    plan = plan_by_user(system, CONFIGURATIONS, ACCURACY, Limits(mean_latency=400.0), gossip=True, time_limit=2.0)
+    plan = plan_by_user(system, CONFIGURATIONS, ACCURACY, Limits(mean_latency=400.0), gossip=True, time_limit=1000.0)
     assert plan.trial is not None
     assert plan.trial.holds
     assert plan.to_dict()["verified"]["queries"] > 0

@@ -157,7 +157,7 @@ def test_choices_and_gossip_together_equal_brute_force(seed: int) -> None:
     congestion = _congestion(work)
     share = float(np.random.default_rng(seed).uniform(0.1, 0.7))
     budgets = Budgets(mean=_budget(work, congestion, share), user=_no_user_limits(work), cap=np.full(work.n, 0.95))
-    found = MixedProgram(work, accuracy, gossip=True, points=64).solve(congestion, budgets, gap=1e-6, time_limit=30)
+    found = MixedProgram(work, accuracy, gossip=True, points=64).solve(congestion, budgets, gap=1e-6, time_limit=1000)
     values = {}
     for combination in product(range(len(work.configurations)), repeat=work.users.size):
         choice = np.array(combination)

@@ -41,7 +41,7 @@ def _instance(seed: int, *, n: int = 3) -> tuple[Work, FloatArray, Congestion, B
 def _solved(solver: str, seed: int, *, gossip: bool = False, objective: str = "accuracy", gap: float = 1e-6) -> Certificate:
     work, accuracy, congestion, budgets = _instance(seed)
     program = MixedProgram(work, accuracy, gossip=gossip, objective=objective, solver=solver, points=64)
-    return program.solve(congestion, budgets, gap=gap, time_limit=120)
+    return program.solve(congestion, budgets, gap=gap, time_limit=1000)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -91,9 +91,9 @@ def test_no_time_leaves_no_answer_and_no_trace(solver: str) -> None:
         pytest.importorskip("pyscipopt")
     work, accuracy, congestion, budgets = _instance(3)
     program = MixedProgram(work, accuracy, gossip=True, solver=solver)
-    assert program.solve(congestion, budgets, time_limit=120).choice is not None
+    assert program.solve(congestion, budgets, time_limit=1000).choice is not None
     impossible = Budgets(mean=1e-3, user=budgets.user, cap=budgets.cap)
-    assert program.solve(congestion, impossible, time_limit=120).choice is None
+    assert program.solve(congestion, impossible, time_limit=1000).choice is None
     found = program.solve(congestion, budgets, time_limit=1e-9)
     assert found.choice is None or program.admissible(found, congestion, budgets)
     assert found.bound >= found.value or np.isnan(found.value)

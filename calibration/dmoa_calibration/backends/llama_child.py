@@ -13,6 +13,7 @@ import ctypes
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ from typing import Any, TextIO
 __all__ = ["main"]
 
 _SAMPLE_EVERY = 0.02  # seconds between looks at the CPU clock: about one part in two thousand of a core
+_LONGEST_LOGGING = 5.0  # seconds
 _PR_SET_PDEATHSIG = 1
 
 
@@ -40,6 +42,8 @@ def main() -> None:
         infer, facts = load(settings)
         facts |= {"load_time_s": time.perf_counter() - began, "pid": os.getpid()}
     except BaseException as error:
+        if not isinstance(error, LookupError | ImportError):
+            _wait_for_the_log()
         _say(answers, {"error": " ".join(str(error).split()) or type(error).__name__})
         os._exit(1)
     _die_with_parent(None, until_loaded=False)
@@ -63,6 +67,18 @@ def _own_output() -> TextIO:
 def _say(answers: TextIO, answer: dict[str, Any]) -> None:
     answers.write(json.dumps(answer) + "\n")
     answers.flush()
+
+
+def _wait_for_the_log() -> None:
+    """Let the engine write down why it failed: it logs in a thread of its own, which may come to it only now."""
+    until, before = time.monotonic() + _LONGEST_LOGGING, b""
+    with contextlib.suppress(OSError):  # of a standard error that is no file
+        while time.monotonic() < until:
+            log = os.pread(2, 2**20, 0)
+            if log == before and re.search(rb"^[\d.]+ E ", log, re.MULTILINE):
+                break
+            before = log
+            time.sleep(0.1)
 
 
 def _listen(asked: queue.SimpleQueue[dict[str, Any]]) -> None:
