@@ -16,6 +16,7 @@ from types import FrameType
 __all__ = [
     "INTERRUPTED",
     "deaf_to_interruptions",
+    "heard_outside_callbacks",
     "ignore_interruptions",
     "leave_when_interrupted",
     "raise_when_interrupted",
@@ -81,6 +82,35 @@ def deaf_to_interruptions() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if heard:
         signal.raise_signal(signal.SIGINT)
+
+
+#: Functions that numba has called back while it fetches compiled code: what they raise is printed, and lost.
+_CALLED_BACK = {"_raw_object_cache_notify", "_raw_object_cache_getbuffer"}
+_SOON = 0.02  # seconds
+
+
+@contextmanager
+def heard_outside_callbacks() -> Iterator[None]:
+    """Hear Ctrl-C a moment later where it comes in a function that compiled code calls back, while kernels are compiled."""
+    on_main = threading.current_thread() is threading.main_thread()
+    if not on_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt_soon)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupt_soon(number: int, frame: FrameType | None) -> None:
+    seen = frame
+    while seen is not None:
+        if seen.f_code.co_name in _CALLED_BACK:
+            threading.Timer(_SOON, os.kill, (os.getpid(), signal.SIGINT)).start()
+            return
+        seen = seen.f_back
+    signal.default_int_handler(number, frame)
 
 
 def was_interrupted(error: BaseException) -> bool:

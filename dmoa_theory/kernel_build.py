@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import zlib
 from importlib import resources
+from typing import Any
 
-__all__ = ["BUILD"]
+from dmoa_theory.interrupted import heard_outside_callbacks
+
+__all__ = ["BUILD", "interruptible"]
 
 _SOURCES = {
     "dmoa_theory.simulation.kernel": (
@@ -35,6 +38,18 @@ def _build() -> int:
         for name in names:
             checksum = zlib.crc32(folder.joinpath(f"{name}.py").read_bytes(), checksum)
     return checksum
+
+
+def interruptible(dispatcher: Any) -> Any:
+    """The same kernel; Ctrl-C while it is compiled, or fetched from the cache, is not lost."""
+    compile_for = dispatcher.compile
+
+    def compile_heard(signature: Any) -> Any:
+        with heard_outside_callbacks():
+            return compile_for(signature)
+
+    dispatcher.compile = compile_heard
+    return dispatcher
 
 
 #: Changes whenever a kernel or what it calls does.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,15 +13,13 @@ from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, 
 from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
-    from dmoa_theory.model.arrival_log import ArrivalLog, Dispersion
     from dmoa_theory.simulation.bursts.burst_result import BurstResult
-    from dmoa_theory.simulation.output.intervals import Interval
 
 __all__ = ["burst"]
 
 _INTERRUPTED = 130
-# Chance below which counts are held to be none of a Poisson process.
-_DOUBTFUL = 0.01
+# Looks at the queues of a list of prompts, at most and at least, and looks at all devices in all runs that are kept.
+_MOST_LOOKS, _FEWEST_LOOKS, _KEPT_LOOKS = 2_000, 200, 10**7
 
 
 def burst(
@@ -30,7 +27,9 @@ def burst(
     /,
     *,
     prompts: Annotated[
-        int | None, WHOLE, Parameter(help="How many prompts arrive in a run. Either this, or --until, or --arrivals.")
+        int | None,
+        WHOLE,
+        Parameter(help="How many prompts arrive in a run. Either this, or --until, or --arrivals, or log in the scenario."),
     ] = None,
     until: Annotated[float | None, SECONDS, Parameter(help='Or: seconds, or "5 min", up to which prompts arrive.')] = None,
     arrivals: Annotated[
@@ -61,8 +60,15 @@ def burst(
     from dmoa_theory.model.arrival_log import read_arrivals
     from dmoa_theory.simulation.bursts.burst import simulate_burst
 
+    if arrivals is not None and (prompts is not None or until is not None or at_once):
+        raise InputError("--arrivals", arrivals, "alone: the list says how many prompts come, and when")
     system = options.system(scenario)
     log = None if arrivals is None else read_arrivals(arrivals, system.network)
+    if prompts is None and until is None and not at_once and arrivals is None:
+        log = system.log
+    looks = _FEWEST_LOOKS  # prompts that come in bouts are missed by too few
+    if log is not None and replications > 0:
+        looks = min(max(_KEPT_LOOKS // (replications * system.n_devices), _FEWEST_LOOKS), _MOST_LOOKS)
     try:
         with progress("runs from empty queues") as advance:
             result = simulate_burst(
@@ -75,6 +81,7 @@ def burst(
                 replications=replications,
                 seed=seed,
                 workers=workers,
+                points=looks,
                 progress=advance,
             )
     except InputError as error:  # of the options: the scenario has been read
@@ -83,10 +90,13 @@ def burst(
     if options.json:
         print_json(result.to_dict())
     else:
+        from dmoa_theory.cli.arrival_report import arrival_table
         from dmoa_theory.cli.report import headline
 
         out_console = console()
         print_lines(out_console, headline(result.system))
+        if result.log is not None:
+            print_table(out_console, arrival_table(result.log, system))
         print_table(out_console, result.table())
         print_table(out_console, result.device_table())
         print_lines(out_console, _lines(result))
@@ -106,57 +116,14 @@ def _write(result: BurstResult, out: OutFolder) -> OutFolder:
     return out
 
 
-def _logged(result: BurstResult, log: ArrivalLog) -> Iterator[str]:
-    """What the list is like, and what the formulas of latency, which take Poisson arrivals, make of it."""
-    from dmoa_theory.quantities import show_seconds
-
-    seen, users = log.dispersion(), int((log.counts > 0).sum())
-    who = f"{users} of {log.n_devices} devices" if users < log.n_devices else f"all {log.n_devices} devices"
-    yield f"{log.prompts:,} prompts of {who} in {show_seconds(log.span)}; {_evenness(seen)}."
-    if result.poisson is None:
-        return
-    beside = ", ".join(
-        f"{name} {ratio:.3g} ± {error:.2g} times"
-        for name, ratio, error in (
-            ("mean", *_ratio(result.mean, result.poisson.mean)),
-            ("p95", *_ratio(result.p95, result.poisson.p95)),
-        )
-        if ratio == ratio
-    )
-    yield (
-        f"Latency is, beside that of Poisson arrivals at the same rates: {beside}. `dmoa latency`, `plan` and `simulate` take"
-        " Poisson arrivals; what they say has to be multiplied by that for prompts like these."
-    )
-
-
-def _ratio(ours: Interval, theirs: Interval) -> tuple[float, float]:
-    """One figure over the other, with half of its 95 % interval."""
-    if not theirs.value > 0:
-        return math.nan, math.nan
-    ratio = float(ours.value / theirs.value)
-    return ratio, ratio * math.hypot(float(ours.half_width / ours.value), float(theirs.half_width / theirs.value))
-
-
-def _evenness(seen: Dispersion) -> str:
-    """How unevenly prompts came, in words."""
-    from dmoa_theory.quantities import show_seconds
-
-    if not seen.windows:
-        return "too few to tell whether they come as a Poisson process"
-    counted = f"counted {show_seconds(seen.window)} at a time, their variance is {seen.counts:.3g} times their mean"
-    if seen.chance < _DOUBTFUL:
-        return f"{counted} (a Poisson process': 1): they come in clumps, or at rates that change"
-    if seen.chance > 1 - _DOUBTFUL:
-        return f"{counted} (a Poisson process': 1): they come more evenly than that"
-    return f"{counted}, which is not to be told from the 1 of a Poisson process"
-
-
 def _lines(result: BurstResult) -> Iterator[str]:
     """How latency grows with the place in the burst, how far a single run strays, when buffers are full."""
     from dmoa_theory.quantities import show_seconds, show_share
 
     if result.log is not None:
-        yield from _logged(result, result.log)
+        from dmoa_theory.cli.arrival_report import arrival_lines
+
+        yield from arrival_lines(result, result.log)
     places = result.places
     if result.prompts is not None and result.log is None and places.first.size > 1:
         first, last = (show_seconds(float(places.mean.value[p])) for p in (0, -1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from dmoa_theory.optimisation.decision import OBJECTIVES, Decision
 from dmoa_theory.optimisation.limits import LIMITS, told_apart
 from dmoa_theory.optimisation.plan import Plan
 from dmoa_theory.optimisation.recommend import STANDARD_ERRORS
-from dmoa_theory.optimisation.verify import Trial
+from dmoa_theory.optimisation.verify import Trial, Tried
 from dmoa_theory.quantities import rate_unit, show_number, show_rate, show_seconds, show_share, show_uncertain_seconds
 from dmoa_theory.stability.proofs.guarantee import Verdict
 from dmoa_theory.stability.region import stability_region
@@ -158,8 +158,43 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     elif not plan.region.stable:
         yield from region_lines(plan.region)
     yield from decision_lines(plan.decision)
+    yield from _replayed(plan)
     if plan.remark:
         yield f"Beware: {plan.remark}."
+
+
+def _replayed(plan: Plan) -> Iterator[str]:
+    """What the prompts of a list make of what meets the limits in theory."""
+    if not plan.replayed:
+        return
+    log, runs = plan.replayed[0].result.log, plan.replayed[0].result.replications
+    assert log is not None
+    yield f"Under the {log.prompts:,} prompts of {log.name} as they came ({runs} runs each; in brackets Poisson arrivals):"
+    for each in plan.replayed:
+        latencies = ", ".join(
+            f"{figure.name.removesuffix('_latency')} {show_uncertain_seconds(figure.value, figure.half_width)}"
+            + ("" if figure.predicted is None else f" ({show_seconds(figure.predicted)})")
+            for figure in each.figures[:2]
+        )
+        yield f"  {each.candidate.name}: {latencies}; {_kept(each.figures)}"
+    first = plan.replayed[0]
+    if first.misses:
+        held = [each.candidate for each in plan.replayed if not each.misses]
+        best = max(held, key=lambda c: c.accuracy, default=None)
+        instead = "none of these meets them" if best is None else f"the most accurate that misses none is {best.name}"
+        yield f"Beware: under these prompts {first.candidate.name} misses a limit; {instead}."
+
+
+def _kept(figures: Iterable[Tried]) -> str:
+    """How limits fared, in words."""
+    limited = [each for each in figures if each.allowed is not None]
+    missed = [str(each) for each in limited if each.holds is False]
+    close = [str(each) for each in limited if each.holds is None]
+    if missed:
+        return f"misses {', '.join(missed)}"
+    if close:
+        return f"too close to tell: {', '.join(close)}"
+    return "every limit on latency holds" if limited else "no limit on latency is set"
 
 
 def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:

@@ -83,8 +83,8 @@ class Request:
     sweep: Annotated[
         str | None,
         Parameter(
-            help='Ask again for n values of a key, such as constraints.p95_latency=100:600:11 (or a:b:n:log, or "5 s:1 min:4"); '
-            "with --out the answers are kept, and a sweep that was interrupted goes on."
+            help="Ask again for n values of a key, such as constraints.p95_latency=100:600:11 (or a:b:n:log; bounds may have "
+            "units); with --out the answers are kept, and a sweep that was interrupted goes on."
         ),
     ] = None
     workers: Annotated[int | None, WHOLE, Parameter(help="Processes that share a sweep; default 1.")] = None

@@ -18,7 +18,9 @@ from dmoa_theory.text_files import csv_rows, read_text
 __all__ = ["ArrivalLog", "Dispersion", "read_arrivals"]
 
 _COLUMNS = ("time", "user")
-_TIME = f"seconds from -{LARGEST:g} to {LARGEST:g}, or a date and time such as 2026-05-04T09:30:00"
+_TIME = "seconds, or a date and time such as 2026-05-04T09:30:00"
+# Days since 1900 of the years 2000 to 2100, which is how spreadsheets keep dates, and the longest list of them.
+_DAYS, _LONGEST = (36_526.0, 73_050.0), 400.0
 #: Prompts in a window on average, and fewest windows, when prompts are counted window by window.
 _IN_A_WINDOW, _FEWEST_WINDOWS = 10, 5
 
@@ -51,6 +53,8 @@ class ArrivalLog:
     n_devices : int
     name : str
         Of the file, for reports.
+    remark : str
+        What to be wary of in it.
 
     Raises
     ------
@@ -69,19 +73,22 @@ class ArrivalLog:
     user: npt.ArrayLike
     n_devices: int
     name: str = ""
+    remark: str = ""
 
     def __post_init__(self) -> None:
         """Check and sort."""
         time, user = np.asarray(self.time, dtype=np.float64), np.asarray(self.user)
-        if time.ndim != 1 or time.size < 2:
-            raise InputError("time", f"{time.size} prompts", "two or more, for there to be a rate")
+        if time.ndim != 1:
+            raise InputError("time", f"shape {time.shape}", "one time for each prompt")
+        if time.size < 2:
+            raise InputError("prompts", time.size, "two or more, for there to be a rate")
         if user.shape != time.shape or user.dtype.kind not in "iu" or not ((user >= 0) & (user < self.n_devices)).all():
             raise InputError("user", f"shape {user.shape}", f"for each prompt a device from 0 to {self.n_devices - 1}")
         if not (np.abs(time) <= LARGEST).all():
             raise InputError("time", float(time[~(np.abs(time) <= LARGEST)][0]), _TIME)
         order = np.argsort(time, kind="stable")
         if time[order[0]] == time[order[-1]]:
-            raise InputError("time", float(time[0]), "times that differ: prompts that all come at once have no rate")
+            raise InputError("time", "all the same", "times that differ, for there to be a rate")
         object.__setattr__(self, "time", owned(time[order] - time[order[0]]))
         object.__setattr__(self, "user", read_only(user[order].astype(np.int64)))
 
@@ -161,7 +168,7 @@ def read_arrivals(path: Path, network: Network) -> ArrivalLog:
     columns = [cell.casefold() for cell in header]
     alone = network.n_devices == 1 and "user" not in columns
     if len(set(columns)) != len(columns) or not {"time", *(() if alone else ("user",))} <= set(columns):
-        raise InputError("columns", ",".join(header), "time and user, perhaps others, which are not read", file=file)
+        raise InputError("columns", ",".join(header), "time and user, each once; others are not read", file=file)
     place = network.positions()
     at_time, at_user = columns.index("time"), None if alone else columns.index("user")
     times, users = [], []
@@ -179,9 +186,19 @@ def read_arrivals(path: Path, network: Network) -> ArrivalLog:
         times.append(seconds)
         users.append(place[who])
     try:
-        return ArrivalLog(time=times, user=np.array(users, dtype=np.int64), n_devices=network.n_devices, name=path.name)
+        user = np.array(users, dtype=np.int64)
+        return ArrivalLog(time=times, user=user, n_devices=network.n_devices, name=path.name, remark=_wary(times, before))
     except InputError as error:
         raise error.located(file=file) from None
+
+
+def _wary(times: list[float], kind: str | None) -> str:
+    """What may be wrong with times that can be read."""
+    if kind != "seconds" or not times or not _DAYS[0] <= min(times) <= max(times) <= _DAYS[1]:
+        return ""
+    if max(times) - min(times) > _LONGEST or all(time.is_integer() for time in times):
+        return ""
+    return "the times may be a spreadsheet's numbers of days, but are read as seconds: write dates such as 2026-05-04T09:30"
 
 
 def _seconds(text: str, line: int, file: str) -> tuple[float, str]:

@@ -21,6 +21,7 @@ from dmoa_theory.model.scenario_service import bundled_profiles, footprint_of, l
 from dmoa_theory.model.selection_file import read_selection
 from dmoa_theory.model.system import System
 from dmoa_theory.model.units import parse_byte_rate, parse_bytes
+from dmoa_theory.quantities import show_seconds
 from dmoa_theory.text_files import refuse_workbook
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
         constraints = Constraints(**limits)
     with _speaking_of(file):
         log = None if scenario.arrivals.log is None else read_arrivals(folder / scenario.arrivals.log, network)
+        if log is not None and scenario.arrivals.rate_of:
+            raise InputError("arrivals.rate_of", ", ".join(scenario.arrivals.rate_of), "not beside log, whose rates are taken")
         if log is not None:
             arrival_rate = log.rates
         elif scenario.arrivals.rate is not None:
@@ -172,6 +175,7 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
             constraints=constraints,
             accuracy=_accuracy_name(scenario.accuracy.table, folder),
             title=scenario.title or path.stem,
+            log=log,
             remarks=(
                 *(() if graph is None else _overridden(scenario, graph)),
                 *(() if log is None else _of_log(log, scenario.arrivals.rate)),
@@ -186,9 +190,9 @@ def _of_log(log: ArrivalLog, rate: Any) -> Iterator[str]:
     seen = log.dispersion()
     if seen.chance < _DOUBTFUL:
         yield (
-            f"prompts in {log.name} come in clumps, or at rates that change (variance {seen.counts:.3g} times the mean of their"
-            f" number in {seen.window:.3g} s, 1 for Poisson arrivals, which latencies take): dmoa burst --arrivals {log.name}"
-            " says how much longer theirs are"
+            f"the prompts of {log.name} come in clumps, or at rates that change (their number in {show_seconds(seen.window)} "
+            f"has a variance of {seen.counts:.3g} times its mean); formulas and simulations take Poisson arrivals (1 times) at "
+            "the same rates, dmoa burst and dmoa plan also play the list as it is"
         )
 
 

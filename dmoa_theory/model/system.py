@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.checks import BoolArray, FloatArray, FloatLike, IntArray, IntLike, non_negative, read_only
 from dmoa_theory.model.constraints import Constraints
 from dmoa_theory.model.footprint import Footprint, MeasuredFootprint
@@ -66,6 +67,8 @@ class System:
         For reports.
     remarks : tuple of str
         What to be wary of in where it comes from.
+    log : ArrivalLog, optional
+        The prompts as they came that the rates were taken from; systems with other rates have none.
 
     Raises
     ------
@@ -96,6 +99,7 @@ class System:
     accuracy: str | None = None
     title: str = ""
     remarks: tuple[str, ...] = ()
+    log: ArrivalLog | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts fit each other."""
@@ -108,6 +112,8 @@ class System:
             size = getattr(part, "n_users" if part is self.moa else "n_devices", None)
             if size is not None and size != n:
                 raise InputError(name, f"{size} values", f"one number, or a list of {n} (one a device)")
+        if self.log is not None and self.log.n_devices != n:
+            raise InputError("log", f"of {self.log.n_devices} devices", f"one of {n}")
         weight = self.moa.selection_weight
         if weight is not None and weight.size != self.network.n_links:
             raise InputError("selection", f"{weight.size} weights", f"one for each of the {self.network.n_links} links")
@@ -210,7 +216,7 @@ class System:
 
     def with_rates(self, arrival_rate: FloatLike) -> System:
         """The same system under other arrival rates."""
-        return replace(self, arrival_rate=arrival_rate)
+        return replace(self, arrival_rate=arrival_rate, log=None)
 
     # -- what it is -----------------------------------------------------------------------------------------------
 

@@ -9,14 +9,18 @@ from typing import Any, ClassVar
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
 from dmoa_theory.model.system import System
-from dmoa_theory.optimisation.candidates import Evaluations
+from dmoa_theory.optimisation.candidates import Candidate, Evaluations
 from dmoa_theory.optimisation.choose import Decision, optimise
 from dmoa_theory.optimisation.recommend import STANDARD_ERRORS
+from dmoa_theory.optimisation.replayed import Replayed, replay_list
 from dmoa_theory.optimisation.robust import at_upper_limits
 from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.region import StabilityRegion, stability_region
 
 __all__ = ["Plan", "make_plan"]
+
+# Configurations that are replayed at most, and the part of the work that comes before.
+_REPLAYED, _CHOOSING = 8, 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -33,6 +37,9 @@ class Plan(Result):
         Region and latency of the recommended configuration (failing that, of the choice); None when neither exists.
     slower : LatencyEstimate or None
         Its latency if every mean service time were two standard errors longer; None where they are known exactly.
+    replayed : tuple of Replayed
+        Where the system knows its prompts one by one: the configurations that meet the limits in theory, under those prompts;
+        what is recommended first, then what was chosen, then the most accurate.
     remark : str
         What has to be said of the scenario's own configuration; empty when nothing has.
     """
@@ -45,6 +52,7 @@ class Plan(Result):
     settled: StabilityRegion | None
     settled_latency: LatencyEstimate | None
     slower: LatencyEstimate | None = None
+    replayed: tuple[Replayed, ...] = ()
     remark: str = ""
 
     @property
@@ -65,6 +73,7 @@ class Plan(Result):
             "region": self.region.to_dict(),
             "latency": self.latency.to_dict(),
             "settled": settled,
+            "replayed": [each.to_dict() for each in self.replayed],
             **self.decision.payload(),
             "warnings": self.warnings(),
         }
@@ -105,13 +114,31 @@ def make_plan(
         Told the fraction done, from 0 to 1.
     """
     evaluations = Evaluations(system)
-    decision = optimise(system, evaluations=evaluations, simulation=simulation, explain=False, seed=seed, progress=progress)
+    tell = progress or (lambda fraction: None)
+    listed = system.log is not None and simulation
+    decision = optimise(
+        system,
+        evaluations=evaluations,
+        simulation=simulation,
+        explain=False,
+        seed=seed,
+        progress=lambda share: tell(share * (_CHOOSING if listed else 1.0)),
+    )
     picked = decision.recommended or decision.choice
     settled = slower = None
     if picked is not None:
         settled = evaluations.estimate(picked.M, picked.k)
         held = at_upper_limits(settled.system, [picked.k if picked.M else 0])
         slower = None if held is settled.system else latency(held)
+    replayed: tuple[Replayed, ...] = ()
+    if listed:
+        replayed = replay_list(
+            lambda candidate: evaluations.estimate(candidate.M, candidate.k).system,
+            _worth_replaying(decision),
+            evaluations.limits,
+            seed=seed,
+            progress=lambda share: tell(_CHOOSING + (1 - _CHOOSING) * share),
+        )
     return Plan(
         region=stability_region(system),
         latency=_as_configured(system, evaluations),
@@ -119,8 +146,16 @@ def make_plan(
         settled=None if settled is None else stability_region(settled.system),
         settled_latency=settled,
         slower=slower,
+        replayed=replayed,
         remark=remark,
     )
+
+
+def _worth_replaying(decision: Decision) -> list[Candidate]:
+    """What is recommended, what was chosen, and the most accurate of the others that meet the limits in theory."""
+    others = sorted((c for c in decision.candidates if c.feasible), key=lambda c: (-c.accuracy, c.mean_latency))
+    ranked = [c for c in (decision.recommended, decision.choice, *others) if c is not None]
+    return list({c.configuration: c for c in ranked}.values())[:_REPLAYED]
 
 
 def _slower(estimate: LatencyEstimate) -> dict[str, Any]:

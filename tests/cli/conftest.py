@@ -155,10 +155,11 @@ def interrupted(environment: dict[str, str], tmp_path: Path) -> Callable[..., An
                 start_new_session=True,
             ) as running:
                 try:
-                    while not told.exists() or _is_deaf(running.pid):
+                    while not told.exists():
                         assert running.poll() is None
                         time.sleep(0.02)
-                    out, err = _interrupt(running)
+                    os.killpg(running.pid, signal.SIGINT)  # once: it has to be heard
+                    out, err = running.communicate(timeout=LONGEST)
                 finally:
                     with suppress(ProcessLookupError):
                         os.killpg(running.pid, signal.SIGKILL)
@@ -169,24 +170,6 @@ def interrupted(environment: dict[str, str], tmp_path: Path) -> Callable[..., An
         return Answer(running.returncode, out, err)
 
     return run
-
-
-def _is_deaf(pid: int) -> bool:
-    """Whether a process ignores Ctrl-C, as it does for the moment in which it starts others; as far as Linux tells."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("SigIgn:"):
-                return bool(int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1)
-    return False
-
-
-def _interrupt(running: subprocess.Popen[str]) -> tuple[str, str]:
-    """Ctrl-C; once more where the first one was not heard."""
-    for _ in range(5):
-        os.killpg(running.pid, signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            return running.communicate(timeout=LONGEST / 5)
-    raise AssertionError("Ctrl-C is not heard")
 
 
 @pytest.fixture

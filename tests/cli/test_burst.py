@@ -115,8 +115,8 @@ def test_files_are_whole(dmoa: Callable[..., Any], scenario: Callable[..., Path]
         (("--prompts", "10000000"), "--prompts = 10000000: a whole number from 1 to "),
         (("--prompts", "3", "--set", "moa.k=9"), ""),
         (("--arrivals", "none.csv"), "none.csv: no such file"),
-        (("--arrivals", "{log}", "--prompts", "3"), "--arrivals = <ArrivalLog: 100 prompts of 4 users in "),
-        (("--arrivals", "{log}", "--at-once"), "--arrivals = <ArrivalLog: 100 prompts of 4 users in "),
+        (("--arrivals", "{log}", "--prompts", "3"), "--arrivals = {log}: alone: the list says how many"),
+        (("--arrivals", "{log}", "--at-once"), "--arrivals = {log}: alone: the list says how many"),
         (("--arrivals", "{log}", "--replications", "1000000"), "--arrivals = 100 prompts: a whole number from 1 to 20 with"),
     ],
 )
@@ -124,7 +124,7 @@ def test_bad_input_is_a_line_and_code_2(
     dmoa: Callable[..., Any], scenario: Callable[..., Path], log: Path, arguments: tuple[str, ...], complaint: str
 ) -> None:
     given = [argument.replace("{log}", str(log)) for argument in arguments]
-    assert dmoa("burst", scenario(), *given).complaint().startswith(complaint)
+    assert dmoa("burst", scenario(), *given).complaint().startswith(complaint.replace("{log}", str(log)))
 
 
 @pytest.fixture
@@ -152,8 +152,9 @@ def test_prompts_as_they_came(dmoa: Callable[..., Any], scenario: Callable[..., 
     assert (report.code, report.err) == (0, "")
     assert "100 prompts as in log.csv with M=1, k=2, from empty queues (simulated, 10 runs)" in said
     assert "Poisson arrivals" in said
-    assert "100 prompts of all 4 devices in 4.76 h; counted" in said
-    assert "Latency is, beside that of Poisson arrivals at the same rates: mean 1." in said
+    assert "100 prompts of all 4 devices in 4.76 h; their number in" in said
+    assert "Latency is not that of Poisson arrivals at the same rates" in said
+    assert "device-0 25 5.2 per hour 7.2 per hour" in said
     assert {entry.name for entry in (tmp_path / "out").iterdir()} == FILES
 
 
@@ -181,3 +182,29 @@ def test_interrupted_it_answers_with_what_it_has(
     begun[:] = [()] * 3
     nothing = dmoa("burst", scenario(), "--prompts", 5)
     assert (nothing.code, nothing.out, nothing.err) == (130, "", "dmoa: interrupted\n")
+
+
+def test_the_scenarios_own_list(dmoa: Callable[..., Any], scenario: Callable[..., Path], log: Path) -> None:
+    """Played without being asked for again; and by a plan, with every configuration that meets the limits in theory."""
+    path = scenario(("rate = 0.002", f'log = "{log.name}"'), more="[constraints]\np95_latency = 250.0\n")
+    document = dmoa("burst", path, "--replications", 10, "--json").checked("burst")
+    assert document["arrivals"]["file"] == "log.csv"
+    assert dmoa("burst", path, "--replications", 10, "--prompts", 5, "--json").checked("burst")["arrivals"] is None
+    report = " ".join(dmoa("burst", path, "--replications", 10).out.split())
+    assert "in the scenario" not in report  # its rates are the list's
+    assert "The scenario's limit: p95 latency" in report
+    plan = dmoa("plan", path, "--json").checked("plan")
+    feasible = {(c["M"], c["k"]) for c in plan["candidates"] if c["feasible"]}
+    assert {(each["M"], each["k"]) for each in plan["replayed"]} == feasible
+    assert len(feasible) > 1
+    first = plan["replayed"][0]
+    assert (first["M"], first["k"]) == (plan["recommended"]["M"], plan["recommended"]["k"])
+    for each in plan["replayed"]:
+        p95 = next(figure for figure in each["figures"] if figure["figure"] == "p95_latency")
+        assert p95["allowed"] == 250
+        assert (p95["holds"] is False) == (p95["value"] - p95["ci95"] > 250) == ("p95_latency" in each["misses"])
+    said = " ".join(dmoa("plan", path).out.split())
+    assert "Under the 100 prompts of log.csv as they came (100 runs each; in brackets Poisson arrivals):" in said
+    assert ("Beware: under these prompts" in said) == bool(first["misses"])
+    assert dmoa("plan", path, "--no-simulation", "--json").checked("plan")["replayed"] == []
+    assert "not beside log" in dmoa("plan", path, "--set", "arrivals.rate_of.device-0=0.1").complaint()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from dmoa_theory.interrupted import deaf_to_interruptions
+from dmoa_theory.interrupted import deaf_to_interruptions, heard_outside_callbacks
 
 # Interrupts itself, and says whether it is still there.
 _CHILD = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('there')"
@@ -65,3 +68,55 @@ def test_what_is_ignored_stays_ignored_and_errors_come_through() -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_in_a_function_that_numba_calls_back_comes_a_moment_later() -> None:
+    """Raised in it, it would be printed and lost, as ctypes does with whatever a callback raises."""
+    steps = []
+
+    @ctypes.CFUNCTYPE(None)
+    def _raw_object_cache_notify() -> None:
+        signal.raise_signal(signal.SIGINT)
+        steps.append("called back")
+
+    def wait() -> None:
+        _raw_object_cache_notify()
+        steps.append("went on")
+        time.sleep(600)
+
+    with pytest.raises(KeyboardInterrupt), heard_outside_callbacks():
+        wait()
+    assert steps == ["called back", "went on"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def elsewhere() -> None:
+        signal.raise_signal(signal.SIGINT)
+        steps.append("not reached")
+
+    with pytest.raises(KeyboardInterrupt), heard_outside_callbacks():
+        elsewhere()
+    assert "not reached" not in steps
+
+
+def test_numba_still_calls_back_by_these_names_and_kernels_are_compiled_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from llvmlite.binding.executionengine import ExecutionEngine
+
+    from dmoa_theory import kernel_build
+    from dmoa_theory.interrupted import _CALLED_BACK
+    from dmoa_theory.simulation.kernel.compiled import kernel
+
+    assert all(callable(getattr(ExecutionEngine, name)) for name in _CALLED_BACK)
+    heard = []
+
+    @contextmanager
+    def noting() -> Iterator[None]:
+        heard.append(True)
+        yield
+
+    monkeypatch.setattr(kernel_build, "heard_outside_callbacks", noting)
+    assert kernel(_double)(2.0) == 4.0
+    assert heard
+
+
+def _double(x: float) -> float:
+    return 2 * x

@@ -141,7 +141,7 @@ def test_the_list_of_prompts_of_the_example(read: Callable[..., System], tmp_pat
     assert system.rates == pytest.approx([99 / 3790 / 2, 99 / 3790 / 2, 0, 0])
     replaced, clumped = system.remarks
     assert replaced == "the rates of prompts.csv take the place of arrivals.rate"
-    assert "dmoa burst --arrivals prompts.csv" in clumped
+    assert "the prompts of prompts.csv come in clumps" in clumped
     alone = read(_uncommented(EXAMPLE, "log").replace("rate = [", "# rate = ["))
     assert alone.rates.tolist() == system.rates.tolist()
     assert alone.remarks == (clumped,)

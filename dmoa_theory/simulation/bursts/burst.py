@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.interrupted import deaf_to_interruptions
 from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.checks import LARGEST
 from dmoa_theory.model.system import System
@@ -110,7 +111,7 @@ def simulate_burst(
     if arrivals is not None:
         if prompts is not None or until is not None or at_once:
             raise InputError("arrivals", arrivals, "alone: they say how many prompts come, and when")
-        system, prompts = system.with_rates(arrivals.rates), arrivals.prompts
+        system, prompts = replace(system, arrival_rate=arrivals.rates, log=arrivals), arrivals.prompts
     runs = FiniteRuns(
         system=system, prompts=prompts, until=until, at_once=at_once, arrivals=arrivals, buffer=buffer, points=points
     )
@@ -164,7 +165,8 @@ def _played(runs: FiniteRuns, seeds: list[np.random.SeedSequence], workers: int)
     size = max(1, -(-len(seeds) // (_PARTS * workers)))
     parts = [seeds[at : at + size] for at in range(0, len(seeds), size)]
     parallel = Parallel(n_jobs=min(workers, len(parts)), backend="loky", return_as="generator", max_nbytes=None)
-    playing = parallel(delayed(_play_part)(runs, part) for part in parts)
+    with deaf_to_interruptions():
+        playing = parallel(delayed(_play_part)(runs, part) for part in parts)
     try:
         yield from playing
     finally:

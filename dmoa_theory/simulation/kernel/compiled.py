@@ -11,6 +11,8 @@ from typing import Any
 
 from numba import njit
 
+from dmoa_theory.kernel_build import interruptible
+
 __all__ = ["compiled", "inlined", "kernel", "reordered"]
 
 
@@ -38,5 +40,5 @@ def reordered(function: Callable[..., Any]) -> Callable[..., Any]:
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that Python calls; kept on disk once compiled."""
     options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
-    made: Callable[..., Any] = njit(**options)(function)
+    made: Callable[..., Any] = interruptible(njit(**options)(function))
     return made
