@@ -70,9 +70,11 @@ def deaf_to_interruptions() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield
         return
+    masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    if masks:
+        _start_trackers()
     heard: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))
-    masks = hasattr(signal, "pthread_sigmask")  # not on Windows
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
     try:
         yield
@@ -82,6 +84,16 @@ def deaf_to_interruptions() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if heard:
         signal.raise_signal(signal.SIGINT)
+
+
+def _start_trackers() -> None:
+    """Start Python's and joblib's trackers of resources now, which let SIGINT through for whatever is started after them."""
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as of_joblib
+
+    resource_tracker.ensure_running()
+    of_joblib.ensure_running()
 
 
 #: Functions that numba has called back while it fetches compiled code: what they raise is printed, and lost.

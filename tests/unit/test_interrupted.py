@@ -53,6 +53,26 @@ def test_processes_that_are_started_do_not_hear_it() -> None:
     assert (hears.returncode != 0, hears.stdout) == (True, "")
 
 
+# In a process of its own, in which nothing has started joblib's helpers yet: whether two workers hear it.
+_WORKERS = """
+import signal
+from joblib import Parallel, delayed
+from dmoa_theory.interrupted import deaf_to_interruptions
+
+def is_deaf(_number):
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+with deaf_to_interruptions():
+    answers = Parallel(n_jobs=2, return_as="generator")(delayed(is_deaf)(number) for number in range(4))
+print(list(answers), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+
+
+def test_workers_do_not_hear_it() -> None:
+    done = subprocess.run([sys.executable, "-c", _WORKERS], capture_output=True, text=True, timeout=600, check=False)
+    assert (done.stdout, done.stderr) == ("[True, True, True, True] False\n", "")
+
+
 def test_what_is_ignored_stays_ignored_and_errors_come_through() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with deaf_to_interruptions():

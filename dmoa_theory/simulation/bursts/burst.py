@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -165,12 +166,16 @@ def _played(runs: FiniteRuns, seeds: list[np.random.SeedSequence], workers: int)
     size = max(1, -(-len(seeds) // (_PARTS * workers)))
     parts = [seeds[at : at + size] for at in range(0, len(seeds), size)]
     parallel = Parallel(n_jobs=min(workers, len(parts)), backend="loky", return_as="generator", max_nbytes=None)
-    with deaf_to_interruptions():
-        playing = parallel(delayed(_play_part)(runs, part) for part in parts)
+    playing = None
     try:
+        with deaf_to_interruptions():
+            playing = parallel(delayed(_play_part)(runs, part) for part in parts)
         yield from playing
     finally:
-        playing.close()
+        if playing is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that what was interrupted was not finished
+                playing.close()
 
 
 def _play_part(runs: FiniteRuns, seeds: list[np.random.SeedSequence]) -> list[Run]:
