@@ -8,22 +8,23 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dmoa_calibration.testbed.client import NodeClient
 from dmoa_calibration.testbed.config import NodeConfig
-from dmoa_calibration.testbed.scenario_nodes import free_ports
+from dmoa_calibration.testbed.scenario_nodes import held_ports
 
 _T = TypeVar("_T")
 KEY, TOKEN = "DMOA_TEST_PEER_KEY", "DMOA_TEST_CLIENT_TOKEN"
 QUICK = {"suspect": 1.0, "dead": 2.0}  # seconds, for tests in which somebody is given up
+_HELD = ExitStack()
+atexit.register(_HELD.close)
 PATIENCE = 240.0  # seconds; how long anything may take on a machine that does much else
 
 
@@ -46,20 +47,8 @@ def config(name: str, folder: Path, *, seconds: float = 0.01, **changes: Any) ->
 
 
 def reserved_ports(count: int) -> list[int]:
-    """Ports for nodes, which nobody else is given as long as the tests run, however long a node takes to start.
-
-    On Linux an address may be taken by several who allow it (SO_REUSEADDR, as nodes do) as long as only one of them listens.
-    """
-    if sys.platform != "linux":
-        return free_ports(count)
-    ports = []
-    for _ in range(count):
-        holder = socket.socket()
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        atexit.register(holder.close)
-        ports.append(int(holder.getsockname()[1]))
-    return ports
+    """Ports for nodes, which nobody else is given as long as the tests run."""
+    return _HELD.enter_context(held_ports(count))
 
 
 class NodeProcess:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
+import sys
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
+from dmoa_calibration.testbed import process
 from dmoa_calibration.testbed.asking import INFER_PATH
 from dmoa_calibration.testbed.client import NodeClient, RefusedQuery
 from dmoa_calibration.testbed.process import run_node
@@ -330,6 +333,32 @@ def test_a_configuration_that_is_unsafe_or_wrong_is_refused_in_one_line(tmp_path
     said = capsys.readouterr().err
     assert complaint in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one cannot take what another has")
+def test_an_address_that_somebody_else_listens_on_first_is_refused_in_one_line(tmp_path, monkeypatch, capsys):
+    """Of two who have taken it, as nodes may, only one can listen."""
+    monkeypatch.setenv(KEY, "0123456789abcdef")
+    monkeypatch.setenv(TOKEN, "0123456789abcdef")
+    take, rivals = process._listen, []
+
+    def taken_by_two(settings):
+        taken, rival = take(settings), socket.socket()
+        rival.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        rival.bind(taken.getsockname())
+        rival.listen()
+        rivals.append(rival)
+        return taken
+
+    monkeypatch.setattr(process, "_listen", taken_by_two)
+    file = tmp_path / "node.json"
+    file.write_text(config("a", tmp_path).model_dump_json())
+    try:
+        assert run_node(file) == 2
+    finally:
+        for rival in rivals:
+            rival.close()
+    assert capsys.readouterr().err == "host and port = 127.0.0.1:0: a free address (Address already in use)\n"
 
 
 def test_nodes_with_certificates_speak_tls_and_believe_no_others(tmp_path):

@@ -98,14 +98,17 @@ async def _serve(config: NodeConfig, key: Secret | None, token: Secret | None, *
         await runner.setup()
         node.start()
         assert runner.server is not None
-        door = await loop.create_server(
-            Doorman(runner.server, connections_that_fit(config.limits.connections), node.served),
-            sock=listening,
-            ssl=certificate,
-            backlog=_AT_ONCE,
-            ssl_handshake_timeout=None if certificate is None else config.limits.read_seconds,
-        )
-        listening.listen(_BACKLOG)
+        try:
+            door = await loop.create_server(
+                Doorman(runner.server, connections_that_fit(config.limits.connections), node.served),
+                sock=listening,
+                ssl=certificate,
+                backlog=_AT_ONCE,
+                ssl_handshake_timeout=None if certificate is None else config.limits.read_seconds,
+            )
+            listening.listen(_BACKLOG)
+        except OSError as error:  # somebody else who had it too listens already
+            raise _taken(config, error) from None
         _say_ready(config, node)
         gc.collect()
         gc.freeze()  # what is here now stays: later collections need not look at it
@@ -134,8 +137,12 @@ def _listen(config: NodeConfig) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
     except OSError as error:
-        raise InputError("host and port", f"{config.host}:{config.port}", f"a free address ({error.strerror})") from None
+        raise _taken(config, error) from None
     return listening
+
+
+def _taken(config: NodeConfig, error: OSError) -> InputError:
+    return InputError("host and port", f"{config.host}:{config.port}", f"a free address ({error.strerror})")
 
 
 def _say_ready(config: NodeConfig, node: Node) -> None:

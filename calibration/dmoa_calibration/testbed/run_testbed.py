@@ -21,7 +21,7 @@ from dmoa_calibration.testbed.drive_plan import QUESTIONS, ArrivalPlan, plan_arr
 from dmoa_calibration.testbed.interruptions import Interruptions, interruptions
 from dmoa_calibration.testbed.launch import CLIENT_TOKEN, PEER_KEY, LocalNetwork
 from dmoa_calibration.testbed.run_events import prompt_table, read_events, tables_of
-from dmoa_calibration.testbed.scenario_nodes import device_names, free_ports, node_configs
+from dmoa_calibration.testbed.scenario_nodes import device_names, held_ports, node_configs
 from dmoa_theory import __version__
 from dmoa_theory.errors import InputError
 from dmoa_theory.model.run_record import DONE, RunRecord
@@ -141,10 +141,10 @@ def run_testbed(
     if system.n_devices > MOST_NODES:
         raise InputError("network", f"{system.n_devices} devices", f"at most {MOST_NODES}: each is a process on this machine")
     run: TestbedRun | None = None
-    with interruptions() as heard:
+    with interruptions() as heard, held_ports(system.n_devices) as ports:
         place = Path(tempfile.mkdtemp(prefix="dmoa-testbed-"))
         try:
-            run = asyncio.run(_run(system, plan, place, answers, watch, opened, heard))
+            run = asyncio.run(_run(system, plan, place, ports, answers, watch, opened, heard))
         except asyncio.CancelledError:
             if not heard.count:
                 raise
@@ -159,6 +159,7 @@ async def _run(
     system: System,
     plan: RunPlan,
     place: Path,
+    ports: list[int],
     answers: bool,
     watch: Callable[[Snapshot], None] | None,
     opened: Callable[[str], None] | None,
@@ -174,7 +175,7 @@ async def _run(
         system,
         place,
         mode=plan.mode,
-        ports=free_ports(system.n_devices),
+        ports=ports,
         seed=plan.seed,
         max_output_tokens=plan.max_output_tokens,
         exact_output=plan.exact_output,

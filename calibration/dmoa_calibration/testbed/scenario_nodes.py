@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from dmoa_theory.errors import InputError
 from dmoa_theory.model.service import Stage
 from dmoa_theory.model.system import System
 
-__all__ = ["device_names", "free_ports", "node_configs"]
+__all__ = ["device_names", "free_ports", "held_ports", "node_configs"]
 
 KEY_VARIABLE, TOKEN_VARIABLE = "DMOA_PEER_KEY", "DMOA_CLIENT_TOKEN"
 
@@ -45,6 +46,24 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [int(each.getsockname()[1]) for each in sockets]
+
+
+@contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Ports of 127.0.0.1 that nobody else is given meanwhile, however long the nodes take to start.
+
+    On Linux an address may be taken by several who allow it (SO_REUSEADDR, as nodes do) as long as only one of them listens;
+    elsewhere they are free now, and a moment later somebody may take them.
+    """
+    if sys.platform != "linux":
+        yield free_ports(count)
+        return
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            each.bind(("127.0.0.1", 0))
+        yield [int(each.getsockname()[1]) for each in sockets]
 
 
 def node_configs(
