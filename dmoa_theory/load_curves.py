@@ -21,6 +21,8 @@ __all__ = ["LoadCurve", "LoadCurves", "SimulatedPoint", "affordable", "load_curv
 
 #: Shares of the critical scale: of the curve, and of the simulated points.
 CURVE = (0.1, 0.97)
+# A curve begins at this share of the present load at the latest, so that today's latency can be read off.
+_BEFORE_NOW = 0.5
 POINTS = (0.25, 0.5, 0.75, 0.9)
 #: Prompts of one simulation.
 QUERIES = 60_000
@@ -158,7 +160,9 @@ def load_curves(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> LoadCurves:
-    """Approximation: mean and p95 against load, each system from 10 to 97 % of its critical scale; simulated at a few loads.
+    """Approximation: mean and p95 against load, each system up to 97 % of its critical scale; simulated at a few loads.
+
+    Curves begin at 10 % of the critical scale, or at half of the present load where that is less.
 
     Parameters
     ----------
@@ -196,7 +200,7 @@ def load_curves(
 
         critical = 1 / float(utilisation(system).max())
         # close together where the curve bends: even in the reciprocal of the time that the busiest device is free
-        busy = 1 - np.geomspace(1 - CURVE[0], 1 - CURVE[1], steps)
+        busy = 1 - np.geomspace(1 - min(CURVE[0], _BEFORE_NOW / critical), 1 - CURVE[1], steps)
         estimates = []
         for step, load in enumerate(busy.tolist()):
             estimates.append(latency(system.with_rates(system.rates * critical * load)))

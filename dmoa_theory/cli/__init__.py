@@ -99,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), UNSTABLE)
     except DmoaError as error:
         return _complain(str(error), BAD_INPUT)
-    except KeyboardInterrupt:
-        return _interrupted()
+    except KeyboardInterrupt as error:
+        return _interrupted(error)
     except MemoryError:
         return _complain("out of memory: a smaller or sparser network fits", BAD_INPUT)
     except BrokenPipeError:  # the reader of our output went away
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}", BAD_INPUT)
     except Exception as error:
         if was_interrupted(error):  # in the middle of an import, which made another error of it
-            return _interrupted()
+            return _interrupted(error)
         raise
     return code
 
@@ -126,10 +126,18 @@ def _run(given: list[str]) -> int:
         return DONE
     from cyclopts import CycloptsError, UnusedCliTokensError
 
+    from dmoa_theory.cli.output import OutFolder
+
     try:
         verb, bound, _ = make_app().parse_args(given, exit_on_error=False, print_error=False)  # imports the verb
         raise_when_interrupted()
-        code = verb(*bound.args, **bound.kwargs)
+        OutFolder.latest = None
+        try:
+            code = verb(*bound.args, **bound.kwargs)
+        except KeyboardInterrupt as error:
+            if OutFolder.latest is not None and OutFolder.latest.written:
+                error.add_note(f"written till then to {OutFolder.latest.path}: {', '.join(OutFolder.latest.written)}")
+            raise
     except UnusedCliTokensError as error:
         extra = " ".join(error.unused_tokens or ())
         return _complain(f"{extra}: unexpected; dmoa {given[0]} --help says what it takes", BAD_INPUT)
@@ -138,9 +146,9 @@ def _run(given: list[str]) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _interrupted() -> int:
+def _interrupted(error: BaseException) -> int:
     ignore_interruptions()
-    return _complain("interrupted", INTERRUPTED)
+    return _complain("; ".join(("interrupted", *getattr(error, "__notes__", ()))), INTERRUPTED)
 
 
 def _drop_output() -> None:

@@ -178,10 +178,10 @@ def _price_lines(result: Capacity, prices: Prices) -> Iterator[str]:
         yield "What would add prompts, in parts of those that all users may send at capacity:"
     for price in helpful:
         yield f"  {_device_words(result, price)}"
-    more = prices.n_devices - len(prices.devices)
-    if more > 0 and prices.devices:
+    others = [result.given.network.name(i) for i in prices.other_devices]
+    if others:
         most = min(price.slope for price in prices.devices) * FASTER
-        yield f"  {_others(more, 'device')} may add up to {_part(result, most)}{' each' * (more > 1)}."
+        yield f"  Not tried: {_some(others)}; at most {_part(result, most)}{' each' * (len(others) > 1)}."
     if not helpful:
         tried = ", ".join(price.name for price in prices.devices)  # a device whose dual value is zero cannot help
         which = "No one device" if len(prices.devices) == 1 else f"None of {tried}"
@@ -189,14 +189,26 @@ def _price_lines(result: Capacity, prices: Prices) -> Iterator[str]:
     for link in adding:
         yield f"  {_link_words(result, link)}"
     if adding and prices.n_links > len(prices.links):
-        yield f"  {_others(prices.n_links - len(prices.links), 'missing link')} may add something too."
+        yield f"  {_others(prices.n_links - len(prices.links))} not tried, and may add something too."
     if not adding:
-        tried = ", ".join(f"{price.names[0]} to {price.names[1]}" for price in prices.links)
-        yield f"  {f'None of the links {tried}' if tried else 'No one link'} would add anything alone."
+        yield f"  {_no_link(prices)}"
 
 
-def _others(more: int, what: str) -> str:
-    return f"1 more {what}" if more == 1 else f"{more:,} more {what}s"
+def _no_link(prices: Prices) -> str:
+    """That no link that was tried adds anything: of those that promise most, one a user."""
+    tried = [f"{price.names[0]} to {price.names[1]}" for price in prices.links]
+    more = prices.n_links - len(tried)
+    if not tried:
+        return "No one link would add anything alone."
+    rest = f"; {_others(more)} not tried" if more > 0 else ""
+    if len(tried) == 1:
+        return f"The one link tried, {tried[0]}, would add nothing alone{rest}."
+    return f"None of the {len(tried)} links tried would add anything alone ({', '.join(tried)}){rest}."
+
+
+def _others(more: int) -> str:
+    """Links that might add something and were not tried: at most one a user is looked at."""
+    return "1 more missing link was" if more == 1 else f"{more:,} more missing links were"
 
 
 def _some(names: list[str]) -> str:

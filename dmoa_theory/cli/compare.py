@@ -14,6 +14,7 @@ from dmoa_theory.compare import Comparison, Sweep, compare_over_load
 from dmoa_theory.compare import compare as hold_against
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.errors import InputError
+from dmoa_theory.optimisation.sweep import parse_span
 from dmoa_theory.simulation.steady.simulate import simulate
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def compare(
     replications: Annotated[int, WHOLE, Parameter(help="Independent runs that share the prompts.")] = 1,
     workers: Annotated[int, WHOLE, Parameter(help="Processes that share the replications.")] = 1,
     loads: Annotated[
-        str, Parameter(help='Also scale the load: utilisations of the busiest device, such as "0.3,0.6,0.9".')
+        str, Parameter(help='Also scale the load: utilisations of the busiest device, such as "0.3,0.6,0.9" or 0.2:0.8:4.')
     ] = "",
     measured: Annotated[
         Path | None,
@@ -95,12 +96,14 @@ def _as_run(folder_of_run: Path, scenario: Path | None, options: Options) -> tup
 
 
 def _loads(text: str) -> tuple[float, ...]:
+    if not text.strip():
+        return ()
     try:
-        found = tuple(float(part) for part in text.split(",")) if text.strip() else ()
+        found = parse_span(text) if ":" in text else tuple(float(part) for part in text.split(","))
     except ValueError:
         found = (0.0,)
     if not all(0 < load < 1 for load in found):
-        raise InputError("--loads", text, 'utilisations above 0 and below 1, such as "0.3,0.6,0.9"')
+        raise InputError("--loads", text, 'utilisations above 0 and below 1, such as "0.3,0.6,0.9" or 0.2:0.8:4')
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from dmoa_theory.cli.decision_report import trial_line
+from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.optimisation.admission import Admission
 from dmoa_theory.optimisation.choice_map import ChoiceMap
 from dmoa_theory.optimisation.individual import IndividualPlan
@@ -17,10 +18,12 @@ from dmoa_theory.optimisation.sweep import Sweep
 from dmoa_theory.quantities import rate_unit, show_number, show_rate, show_seconds, show_share
 from dmoa_theory.results import Table
 
-__all__ = ["admission_lines", "admission_table", "individual_lines", "individual_table", "map_table", "sweep_table"]
+__all__ = [
+    "admission_lines", "admission_table", "individual_lines", "individual_table", "map_table", "sweep_lines", "sweep_table",
+]  # fmt: skip
 
 _SHOWN = 24
-_MAP_COLUMNS = 7
+_MAP_ROWS, _MAP_COLUMNS = 16, 8
 
 
 def individual_lines(plan: IndividualPlan) -> Iterator[str]:
@@ -152,18 +155,30 @@ def admission_table(admission: Admission) -> Table:
 
 
 def map_table(found: ChoiceMap) -> Table:
-    """The best (M, k) by load, some of them, and latency budget, some of them."""
-    across = np.unique(np.linspace(0, found.budgets.size - 1, _MAP_COLUMNS).round().astype(int))
-    down = np.unique(np.linspace(0, found.scales.size - 1, 12).round().astype(int))
+    """The best (M, k) by load and latency budget: some of them, evenly, the present load and the limit always among them."""
+    across = _evenly(found.budgets, found.limit, _MAP_COLUMNS)
+    down = _evenly(found.scales, 1.0, _MAP_ROWS)
 
     def shown(place: int) -> str:
         return "-" if place < 0 else "({},{})".format(*found.configurations[place])
 
     rows = tuple(
-        (f"{show_number(float(found.scales[s]))} times", *(shown(int(found.best[s, b])) for b in across)) for s in down.tolist()
+        (
+            "now" if found.scales[s] == 1 else f"{show_number(float(found.scales[s]))} times",
+            *(shown(int(found.best[s, b])) for b in across),
+        )
+        for s in down
     )
-    heads = ("rates", *(show_seconds(float(found.budgets[b])) for b in across))
-    return Table(f"best (M,k) by load and limit on {LIMITS[found.latency][0]}", heads, rows)
+    budgets = [float(found.budgets[b]) for b in across]
+    heads = ("rates", *(f"{show_seconds(each)}{' (limit)' * (each == found.limit)}" for each in budgets))
+    return Table(f"most accurate (M,k) as stated, by load and limit on {LIMITS[found.latency][0]}", heads, rows)
+
+
+def _evenly(values: FloatArray, through: float | None, most: int) -> range:
+    """Every so-manieth place, at most so many, so that a given value is among them."""
+    step = -(-values.size // most)
+    place = np.flatnonzero(values == through)
+    return range(int(place[0]) % step if place.size else 0, values.size, step)
 
 
 def sweep_table(found: Sweep) -> Table:
@@ -186,6 +201,16 @@ def sweep_table(found: Sweep) -> Table:
 
     rows = tuple(tuple(shown(name, row[name]) for name in heads) for row in found.rows)
     return Table(f"sweep of {found.key}", tuple(words.get(name, name) for name in heads), rows)
+
+
+def sweep_lines(found: Sweep, *, kept: bool) -> Iterator[str]:
+    """What there is of a sweep that was interrupted, and whether it goes on from there."""
+    if found.partial and not found.rows:
+        yield "INTERRUPTED before a value was finished."
+    elif found.partial and kept:
+        yield "INTERRUPTED: what is finished is above and in sweep.csv; ask again to go on."
+    elif found.partial:
+        yield "INTERRUPTED: what is finished is above; with --out it would be kept, and a further call would go on from it."
 
 
 def _unit(column: str) -> Callable[[float], str]:

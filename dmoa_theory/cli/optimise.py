@@ -7,7 +7,7 @@ from pathlib import Path
 from dmoa_theory.cli.optimise_further import Further
 from dmoa_theory.cli.optimise_request import Request
 from dmoa_theory.cli.options import Options
-from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, progress
+from dmoa_theory.cli.output import OutFolder, print_json, progress
 from dmoa_theory.cli.workable import workable_system
 from dmoa_theory.optimisation.choose import optimise as choose
 from dmoa_theory.results import jsonable
@@ -56,9 +56,7 @@ def optimise(
     if options.json:
         print_json(document)
     else:
-        print_answer(system, result, further, remark)
-        if out is not None:
-            print_lines(console(), [str(out)])
+        print_answer(system, result, further, remark, out)
     if further.sweep is not None and further.sweep.partial:
         return 130
     feasible = result.feasible if further.individual is None else further.individual.feasible

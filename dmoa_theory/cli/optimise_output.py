@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["print_answer", "write_answer"]
 
+_SELECTION = "selection.csv"
+# Devices whose M and k are listed as what to set; of more the line would be longer than anybody copies.
+_MOST_LISTED = 24
 
-def print_answer(system: System, result: Decision, further: Further, remark: str) -> None:
-    """The report: the choice, then what was asked for beside it."""
+
+def print_answer(system: System, result: Decision, further: Further, remark: str, written: OutFolder | None) -> None:
+    """The report: the choice, then what was asked for beside it, and where that was written."""
     out = console()
     print_lines(out, headline(system))
     print_table(out, result.table())
@@ -44,8 +50,27 @@ def print_answer(system: System, result: Decision, further: Further, remark: str
     if further.sweep is not None:
         out.print()
         print_table(out, report.sweep_table(further.sweep))
-        if further.sweep.partial:
-            print_lines(out, ["INTERRUPTED: what is finished is above, and with --out in sweep.csv; ask again to go on."])
+        print_lines(out, report.sweep_lines(further.sweep, kept=written is not None))
+    if written is not None:
+        print_lines(out, [str(written)])
+        if further.individual is not None and _SELECTION in written.written:
+            print_lines(out, [_to_run(further.individual, written)])
+
+
+def _to_run(plan: IndividualPlan, out: OutFolder) -> str:
+    """What sets a plan with gossip of its own: what users run, and the selection that was written."""
+    runs = plan.runs()
+    of_users = {runs[u] for u in plan.work.users.tolist()}
+    values = {name: [pair[place] for pair in runs] for place, name in enumerate("Mk")}
+    words = {name: json.dumps(found, separators=(",", ":")) for name, found in values.items()}
+    if len(of_users) == 1:
+        words = {name: str(value) for name, value in zip("Mk", of_users.pop(), strict=True)}
+    elif len(runs) > _MOST_LISTED:
+        words = {}
+    aside = "" if words else f", and moa.M and moa.k of every user as in {out.path / 'plan_by_user.csv'}"
+    words["selection"] = str((out.path / _SELECTION).resolve())
+    settings = [shlex.quote(f"moa.{name}={word}") for name, word in words.items()]
+    return f"Run that plan with --set {' --set '.join(settings)}{aside}"
 
 
 def write_answer(result: Decision, further: Further, document: dict[str, Any], out: OutFolder) -> None:
@@ -82,4 +107,4 @@ def _write_plan(plan: IndividualPlan, out: OutFolder) -> None:
     inclusion, asks = np.zeros(work.system.network.n_links), np.zeros(work.n, dtype=bool)
     inclusion[work.links] = best.asked
     asks[work.users] = work.k[best.choice] > 0
-    write_selection(work.system.network, inclusion, asks, out.add("selection.csv"))
+    write_selection(work.system.network, inclusion, asks, out.add(_SELECTION))

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.whole_files import write_whole
@@ -156,6 +156,9 @@ class OutFolder:
         When it cannot be a folder, or cannot be written to; by its methods, when a file cannot be written or removed.
     """
 
+    #: The folder of the verb that runs, to be told what is in it when somebody interrupts the verb.
+    latest: ClassVar[OutFolder | None] = None
+
     def __init__(self, name: str) -> None:
         self.path = Path(name)
         self.written: list[str] = []
@@ -168,6 +171,7 @@ class OutFolder:
             raise InputError("--out", place, "a folder, or a place where one can be made") from None
         if not os.access(self.path, os.W_OK):
             raise InputError("--out", self.path, "a folder that can be written to")
+        OutFolder.latest = self
 
     def add(self, name: str) -> Path:
         """Where a file of that name goes, which somebody else writes."""
@@ -176,7 +180,8 @@ class OutFolder:
 
     def text(self, name: str, text: str) -> None:
         """Write text."""
-        write_text(self.add(name), text)
+        write_text(self.path / name, text)
+        self.add(name)
 
     def document(self, name: str, document: dict[str, Any]) -> None:
         """Write what --json prints."""
@@ -184,13 +189,15 @@ class OutFolder:
 
     def table(self, name: str, records: list[dict[str, Any]]) -> None:
         """Write records as CSV."""
-        write_csv(self.add(name), records)
+        write_csv(self.path / name, records)
+        self.add(name)
 
     def picture(self, name: str, drawn: Figure | Axes) -> None:
         """Write a picture."""
         from dmoa_theory.plots.style import save
 
-        save(drawn, self.add(name))
+        save(drawn, self.path / name)
+        self.add(name)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files that an earlier run left, where they are there."""

@@ -171,8 +171,6 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
 
 def simulation_lines(result: SimulationResult, region: StabilityRegion, workers: int) -> Iterator[str]:
     """What was simulated and how long that took, what it found, and what keeps it from being the whole truth."""
-    if result.partial:
-        yield "INTERRUPTED: what follows is partial."
     yield from _simulated(result, workers)
     yield from _simulated_stability(result, region)
     if result.stable and result.queries:

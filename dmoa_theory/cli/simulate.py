@@ -79,6 +79,8 @@ def simulate(
 
         out_console = console()
         print_lines(out_console, headline(system))
+        if result.partial:
+            print_lines(out_console, ["INTERRUPTED: what follows is partial."])
         if result.stable and result.queries:
             print_table(out_console, result.table())
         if result.queries or not result.stable:

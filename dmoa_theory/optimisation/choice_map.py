@@ -32,7 +32,9 @@ class ChoiceMap:
     best : ndarray of int, shape (s, b)
         Place among the configurations; -1 where none meets the limits.
     rate : float, prompts/s
-        Of all users at scale 1.
+        Of all users at scale 1, which is one of the scales.
+    limit : float or None, seconds
+        The limit as it stands, which is one of the budgets; None where there is none.
     """
 
     latency: str
@@ -41,6 +43,7 @@ class ChoiceMap:
     configurations: tuple[tuple[int, int], ...]
     best: IntArray
     rate: float
+    limit: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For the JSON contract."""
@@ -66,7 +69,8 @@ def choice_map(
 ) -> ChoiceMap:
     """Approximation: the most accurate configuration by load and latency budget; all other limits stay.
 
-    Every configuration is evaluated once at every load, whatever the number of budgets.
+    Every configuration is evaluated once at every load, whatever the number of budgets. The present load and the limit as it
+    stands are points of the map, where it says what :func:`~dmoa_theory.optimisation.choose.optimise` chooses.
 
     Parameters
     ----------
@@ -87,7 +91,7 @@ def choice_map(
     nothing: dict[str, Any] = {latency: None}
     others = replace(limits, **nothing)
     loads = [float(evaluations.estimate(e.M, e.k).utilisation.max()) for e in able]
-    scales = np.geomspace(0.1 / max(loads), 0.98 / min(loads), points)
+    scales = _even_ratios(0.1 / max(loads), 0.98 / min(loads), points, through=1.0)
     values = np.full((len(able), points), np.inf)
     for c, entry in enumerate(able):
         for s, scale in enumerate(scales.tolist()):
@@ -100,7 +104,8 @@ def choice_map(
             progress((c + 1) / len(able))
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if finite.size else (1.0, 10.0)
-    budgets = np.geomspace(0.8 * low, min(1.2 * high, 100 * low), points)
+    limit = limits.latencies.get(latency)
+    budgets = _even_ratios(0.8 * low, min(1.2 * high, 100 * low), points, through=limit)
     worth = np.array([e.accuracy for e in able])
     within = values[:, :, None] <= budgets[None, None, :]
     ranked = np.where(within, worth[:, None, None], -np.inf)
@@ -112,4 +117,21 @@ def choice_map(
         configurations=tuple((e.M, e.k) for e in able),
         best=best,
         rate=float(evaluations.system.rates.sum()),
+        limit=limit,
     )
+
+
+def _even_ratios(low: float, high: float, points: int, *, through: float | None) -> FloatArray:
+    """So many values in even ratios, from about ``low`` to ``high`` and as far as ``through``, which is one of them exactly.
+
+    Examples
+    --------
+    >>> _even_ratios(1.0, 16.0, 5, through=3.0).round(2).tolist()
+    [0.75, 1.5, 3.0, 6.0, 12.0]
+    """
+    if through is None or points < 2:
+        return np.geomspace(low, high, points)
+    low, high = min(low, through), max(high, through)
+    step = np.log(high / low) / (points - 1)
+    values: FloatArray = through * np.exp(step * (np.arange(points) - round(np.log(through / low) / step)))
+    return values

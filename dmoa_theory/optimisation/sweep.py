@@ -27,7 +27,7 @@ from dmoa_theory.whole_files import write_whole
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Sweep", "parse_sweep", "sweep", "sweep_limits"]
+__all__ = ["Sweep", "parse_span", "parse_sweep", "sweep", "sweep_limits"]
 
 _MOST = 100_000
 #: Keys whose bounds may be written with a unit, as in a scenario.
@@ -60,27 +60,50 @@ def parse_sweep(text: str) -> tuple[str, tuple[float, ...]]:
     ('constraints.p95_latency', (60.0, 180.0, 300.0))
     """
     key, equals, span = text.partition("=")
-    parts = span.split(":")
     allowed = (
         "section.key=a:b:n (n values from a to b; a:b:n:log for even ratios), such as constraints.p95_latency=100:600:11 or "
         '"constraints.p95_latency=2 min:10 min:9"'
     )
-    log = len(parts) == 4 and parts[3].strip() == "log"
-    if not equals or "." not in key or len(parts) != (4 if log else 3):
-        raise InputError("--sweep", text, allowed)
     key = key.strip()
     read = _UNITS.get("arrivals.rate" if key.startswith("arrivals.rate.") else key)
     try:
-        low, high = (_bound(part, read) for part in parts[:2])
-        count = int(parts[2])
+        if not equals or "." not in key:
+            raise ValueError
+        return key, parse_span(span, read)
     except InputError:  # of an amount with a unit
         raise
     except ValueError:
         raise InputError("--sweep", text, allowed) from None
+
+
+def parse_span(text: str, read: Callable[[str, object], float] | None = None) -> tuple[float, ...]:
+    """``"a:b:n"``: n values from a to b, evenly spaced; ``a:b:n:log`` for even ratios.
+
+    Parameters
+    ----------
+    text : str
+    read : callable, optional
+        What reads a bound that is an amount with a unit.
+
+    Raises
+    ------
+    ValueError
+        When it is not of that form.
+
+    Examples
+    --------
+    >>> parse_span("0.2:0.8:4")
+    (0.2, 0.4, 0.6, 0.8)
+    """
+    parts = text.split(":")
+    log = len(parts) == 4 and parts[3].strip() == "log"
+    if len(parts) != (4 if log else 3):
+        raise ValueError(text)
+    (low, high), count = (_bound(part, read) for part in parts[:2]), int(parts[2])
     if not np.isfinite([low, high]).all() or not 1 <= count <= _MOST or (log and not min(low, high) > 0):
-        raise InputError("--sweep", text, allowed)
+        raise ValueError(text)
     values = np.geomspace(low, high, count) if log else np.linspace(low, high, count)
-    return key, tuple(float(f"{value:.12g}") for value in values)
+    return tuple(float(f"{value:.12g}") for value in values)
 
 
 def _bound(text: str, read: Callable[[str, object], float] | None) -> float:

@@ -62,7 +62,9 @@ def plot_choice_map(found: ChoiceMap, *, ax: Axes | None = None) -> Axes:
     with house_style():
         axes = ax if ax is not None else new_axes(6.8, 4.8)
         pin_ticks(axes)
-        heading(axes, "Most accurate (M, k) within the limits", "by load and latency budget; blank: nothing meets the limits")
+        ring = "; ring: the scenario" if found.limit is not None else ""
+        note = f"by load and limit on latency, accuracies as stated; blank: none{ring}"
+        heading(axes, "Most accurate (M, k) within the limits", note)
         per, unit = rate_unit(found.rate * float(np.median(found.scales)))
         seconds, time_name = time_unit(float(np.median(found.budgets)))
         rates, budgets = found.rate * found.scales * per, found.budgets / seconds
@@ -92,22 +94,30 @@ def plot_choice_map(found: ChoiceMap, *, ax: Axes | None = None) -> Axes:
             for across, up in _middles(place == row, cell, text_width(name, _SIZE), _SIZE):
                 style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": _SIZE, "path_effects": halo()}
                 axes.text(rates[across], budgets[up], name, clip_on=True, **style)
-        now = found.rate * per
-        if rates[0] < now < rates[-1]:
-            axes.axvline(now, color="0.25", linewidth=1.1, linestyle=(0, (4, 3)))
-            left = np.log(now / rates[0]) > 0.93 * np.log(rates[-1] / rates[0])  # no room for the word on the right
-            axes.annotate(
-                "now",
-                (now, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(-3 if left else 3, -3),
-                textcoords="offset points",
-                ha="right" if left else "left",
-                va="top",
-                fontsize=8,
-                path_effects=halo(),
-            )
+        _mark_present(axes, found.rate * per, None if found.limit is None else found.limit / seconds)
         return axes
+
+
+def _mark_present(axes: Axes, now: float, limit: float | None) -> None:
+    """The present load and the limit as it stands as lines, and a ring where they cross: what the scenario's choice is."""
+    line: dict[str, Any] = {"color": "0.25", "linewidth": 1.1, "linestyle": (0, (4, 3))}
+    word: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "path_effects": halo()}
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    loaded, late = left <= now <= right, np.log(now / left) > 0.93 * np.log(right / left)  # no room for words on the right
+    if loaded:
+        axes.axvline(now, **line)
+        side: dict[str, Any] = {"xytext": (-3 if late else 3, -3), "ha": "right" if late else "left", "va": "top"}
+        axes.annotate("now", (now, 1), xycoords=("data", "axes fraction"), **side, **word)
+    if limit is None or not low <= limit <= high:
+        return
+    axes.axhline(limit, **line)
+    over = np.log(limit / low) > 0.93 * np.log(high / low)
+    side = {"xytext": (3 if late else -3, -3 if over else 3), "ha": "left" if late else "right"}
+    side["va"] = "top" if over else "bottom"
+    axes.annotate("limit", (0 if late else 1, limit), xycoords=("axes fraction", "data"), **side, **word)
+    if loaded:
+        ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": "0.1", "markeredgewidth": 1.4}
+        axes.plot(now, limit, "o", markersize=8, clip_on=False, zorder=5, **ring)
 
 
 def _middles(inside: np.ndarray, cell: np.ndarray, wide: float, high: float) -> Iterator[tuple[int, int]]:

@@ -103,7 +103,7 @@ def plot_single_losses(result: SingleLosses, *, ax: Axes | None = None) -> Axes:
         few = total <= room
         title = "N-1: how busy every device is after a loss" if few else f"N-1: the {room} worst of {total:,} single losses"
         verdict = "N-1 secure" if result.secure else "not N-1 secure"
-        room_for = f"any loss is survived below {show_number(result.secure_scale)} times the load"
+        room_for = f"any loss survived below {show_number(result.secure_scale)} × now"
         across = 72 * (min(wide, 13.0) - beside) if ax is None else None
         heading(axes, title, f"{result.system.moa.label}; {verdict}: {room_for}", width=across)
         axes.set_ylabel("lost")
@@ -153,7 +153,9 @@ def _cells(axes: Axes, cells: FloatArray) -> None:
             value = float(cells[row, column])
             colour = "white" if value > 0.6 else INK
             weight = "bold" if value >= 1 else "normal"
-            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=colour, fontweight=weight)
+            axes.text(
+                column, row, f"{100 * value:.0f} %", ha="center", va="center", fontsize=8, color=colour, fontweight=weight
+            )
     elif (cells >= 1).any():
         for row, column in np.argwhere(cells >= 1).tolist():
             axes.text(column, row, "×", ha="center", va="center", fontsize=8, color="white", fontweight="bold")

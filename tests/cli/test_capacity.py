@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dmoa_theory.cli.capacity import _no_link
+from dmoa_theory.stability.gossip.prices import LinkPrice, Prices
 
 UNEVEN = ("mean = 24.0", "mean = [24.0, 24.0, 24.0, 72.0]")
 KEYS = {"scale_uniform", "scale_own", "scale_best", "stable", "gain", "bottlenecks", "prices", "selection", "direction"}
@@ -140,10 +144,24 @@ def test_a_direction_is_told_in_prompts(dmoa: Dmoa, scenario: Scenario) -> None:
     assert adding[0] == adding[1] != []
 
 
-def test_more_prices_than_are_shown_are_counted(dmoa: Dmoa) -> None:
-    answer = dmoa("capacity")
-    assert answer.out.count("one per cent faster would add") == 3
-    assert "1 more device may add up to" in answer.out
+def test_devices_that_were_not_tried_are_named(dmoa: Dmoa) -> None:
+    said = dmoa("capacity").out
+    tried = re.findall(r"(desk-\d) one per cent faster would add", said)
+    (rest,) = re.findall(r"Not tried: (desk-\d); at most [0-9.]+ %\.", said)
+    assert sorted([*tried, rest]) == ["desk-1", "desk-2", "desk-3", "desk-4"]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "No one link would"), (1, "The one link tried, device-"), (3, "None of the 3 links")]
+)
+def test_links_that_add_nothing_are_those_that_were_tried(count: int, said: str) -> None:
+    """And how many were not."""
+    link = LinkPrice(source=0, target=2, names=("device-0", "device-2"), slope=1.0, rise=0.0)
+    prices = Prices(devices=(), links=(link,) * count, other_devices=(), n_devices=0, n_links=count)
+    assert _no_link(prices).startswith(said)
+    assert "not tried" not in _no_link(prices)
+    if count:
+        assert _no_link(replace(prices, n_links=count + 2)).endswith("; 2 more missing links were not tried.")
 
 
 def test_bottlenecks_are_told_from_devices_that_happen_to_be_full(dmoa: Dmoa, scenario: Scenario) -> None:

@@ -47,6 +47,18 @@ def test_over_load_writes_table_and_picture(tmp_path: Path, capsys: pytest.Captu
     assert "compare.png" in said
 
 
+def test_loads_may_be_a_span(capsys: pytest.CaptureFixture[str]) -> None:
+    """As --sweep takes it, beside a list."""
+    said = []
+    for loads in ("0.2:0.4:2", "0.2,0.4"):
+        assert main(["compare", "--queries", "2000", "--loads", loads, "--json"]) == 0
+        said.append(_json(capsys)["over_load"])
+    assert said[0] == said[1]
+    for wrong in ("0.2:1.2:3", "0.2:0.8", "0.2:0.8:0", "a:b:c"):
+        assert main(["compare", "--loads", wrong]) == 2
+        assert '"0.3,0.6,0.9" or 0.2:0.8:4' in capsys.readouterr().err
+
+
 def test_over_load_says_of_what_a_figure_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "--queries", "2000", "--loads", "0.3"]) == 0
     (heads,) = (line for line in capsys.readouterr().out.splitlines() if "busiest device" in line)

@@ -52,6 +52,25 @@ def test_the_rest_ends_too(
     assert "± " not in answer.out
 
 
+def test_interrupted_while_it_writes_it_says_what_is_there(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Files that are whole, and no others; the next verb says nothing of them."""
+
+    def interrupted(*_given: Any) -> Any:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    monkeypatch.setattr("dmoa_theory.plots.network.plot_network", interrupted)
+    answer = dmoa("region", scenario(), "--out", out)
+    assert (answer.code, answer.out) == (130, "")
+    start = f"dmoa: interrupted; written till then to {out}: "
+    assert answer.err.startswith(start)
+    assert sorted(answer.err.removeprefix(start).strip().split(", ")) == sorted(path.name for path in out.iterdir())
+    monkeypatch.setattr("dmoa_theory.cli.region.stability_region", interrupted)
+    assert dmoa("region", scenario()).err == "dmoa: interrupted\n"
+
+
 def test_one_load_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
     system = System.from_arrays([[0, 1], [1, 0]], 0.1, 1.0, M=1, k=1)
     interrupt_once(monkeypatch, 20)

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dmoa_theory.cli import optimise_sweep
 
 LIMITED = "[constraints]\np95_latency = 200.0\n"
 
@@ -58,6 +61,45 @@ def test_the_selection_that_is_written_is_one_that_simulate_reads(
     answer = dmoa("latency", scenario(slow, more=LIMITED), *(part for each in sets for part in ("--set", each)), "--json")
     assert answer.code == 0
     assert answer.json["p95"] == pytest.approx(document["individual"]["figures"]["p95_latency"], rel=1e-6)
+
+
+def test_the_report_says_how_to_run_the_selection(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path
+) -> None:
+    """In words that the command line reads, and that give the figures of the plan."""
+    path, out = scenario(("24.0", "[20.0, 20.0, 20.0, 60.0]"), more=LIMITED), tmp_path / "out"
+    said = dmoa("optimise", path, "--gossip", "--no-simulation", "--out", out).out
+    words = shlex.split(" ".join(said.split()).partition("Run that plan with ")[2])
+    plan = json.loads((out / "optimise.json").read_text(encoding="utf-8"))["individual"]
+    found = dmoa("latency", path, *words, "--json").json
+    assert found["p95"] == pytest.approx(plan["figures"]["p95_latency"], rel=1e-6)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_sweep_that_is_interrupted_says_what_there_is(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """Nothing while no value is finished; then what is, and that it is on file only where it is."""
+    out = tmp_path / "out"
+    arguments = ("--sweep", "constraints.p95_latency=30:300:3", "--no-simulation", *(("--out", out) if kept else ()))
+    row, left = optimise_sweep._row, 0
+
+    def counted(*given: Any, **options: Any) -> Any:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        return row(*given, **options)
+
+    monkeypatch.setattr(optimise_sweep, "_row", counted)
+    nothing = dmoa("optimise", scenario(more=LIMITED), *arguments)
+    assert nothing.code == 130
+    assert "INTERRUPTED before a value was finished." in nothing.out
+    assert "sweep.csv" not in nothing.out
+    left = 1
+    one = dmoa("optimise", scenario(more=LIMITED), *arguments)
+    assert one.code == 130
+    assert ("finished is above and in sweep.csv" in one.out) is (out / "sweep.csv").exists() is kept
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])

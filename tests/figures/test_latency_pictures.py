@@ -51,6 +51,15 @@ def test_curves_and_limits(curves: LoadCurves) -> None:
     assert names["M=1, k=3"] != "bold"
 
 
+@pytest.mark.parametrize("rate", [0.0001, 0.002])
+def test_todays_latency_can_be_read_off(rate: float) -> None:
+    """However light the present load, every curve begins before it."""
+    four = FOUR.with_rates(np.full(4, rate))
+    for curve in load_curves([four, four.with_moa(0, 0)], points=(), steps=3).curves:
+        assert curve.scale[0] < 0.6
+        assert curve.scale[-1] == pytest.approx(0.97 * curve.critical_scale)
+
+
 def test_points_and_intervals(curves: LoadCurves) -> None:
     """Simulated means with their 95 % intervals; near the curve."""
     upper = plot_load_curves(curves).axes[0]

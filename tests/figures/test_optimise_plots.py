@@ -45,6 +45,18 @@ def test_the_map_names_every_region(found: ChoiceMap) -> None:
     np.testing.assert_array_equal(np.isnan(mesh), (found.best < 0).T)
 
 
+@pytest.mark.parametrize("limit", [30.0, 120.0])
+def test_the_map_marks_the_scenarios_own_point(limit: float) -> None:
+    """Lines at the present load and at the limit, and a ring where they cross, at the lower edge of the map too."""
+    system = System.from_arrays(1 - np.eye(4), 0.002, 25.0, M=1, k=2)
+    entries = read_accuracy("mitra2024-diverse").entries
+    axes = plot_choice_map(choice_map(Evaluations(system, Limits(p95_latency=limit)), entries, points=8))
+    assert {"now", "limit"} <= set(_words(axes))
+    now, allowed, ring = axes.lines
+    (x,), (y,) = ring.get_data()
+    assert (x, y) == (now.get_xdata()[0], allowed.get_ydata()[0]) == (pytest.approx(0.48), limit)  # type: ignore[index]
+
+
 def test_a_map_where_nothing_works_says_so(found: ChoiceMap) -> None:
     from dataclasses import replace
 

@@ -46,7 +46,7 @@ def test_the_heat_map_holds_every_load() -> None:
     said = words(axes)
     assert "not N-1 secure" in said
     for value in loads[~np.isnan(loads)]:
-        assert f"{100 * value:.0f}" in said.split()
+        assert f"{100 * value:.0f} %" in said
     for scale in result.critical_scale:
         assert f"{scale:.3g}" in said
 

@@ -272,6 +272,21 @@ def test_the_map_equals_a_choice_at_every_point() -> None:
             assert (None if place < 0 else found.configurations[place]) == (None if choice is None else choice.configuration)
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.01, 100.0])
+@pytest.mark.parametrize("limit", [1.0, 150.0, 1e5])
+def test_the_map_agrees_with_the_choice_at_the_scenarios_own_point(scale: float, limit: float) -> None:
+    """The present load and the limit are on the map exactly, however far from what the configurations can do."""
+    system, limits = _system(), Limits(p95_latency=limit)
+    system = system.with_rates(system.rates * scale)
+    found = choice_map(Evaluations(system, limits), _table().entries, points=7)
+    assert (found.scales.size, found.budgets.size, found.limit) == (7, 7, limit)
+    for grid in (found.scales, found.budgets):
+        np.testing.assert_allclose(grid[1:] / grid[:-1], grid[1] / grid[0])
+    ((s,),), ((b,),) = np.nonzero(found.scales == 1.0), np.nonzero(found.budgets == limit)
+    choice, place = _decide(system, limits=limits).choice, int(found.best[s, b])
+    assert (None if place < 0 else found.configurations[place]) == (None if choice is None else choice.configuration)
+
+
 def test_sweeps_are_read() -> None:
     assert parse_sweep("arrivals.rate=0.001:0.1:3:log") == ("arrivals.rate", (0.001, 0.01, 0.1))
     for wrong in ("rate=1:2:3", "a.b", "a.b=1:2", "a.b=1:2:0", "a.b=0:2:3:log", "a.b=1:x:3", "a.b=1:inf:3"):

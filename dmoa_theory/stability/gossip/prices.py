@@ -75,12 +75,15 @@ class Prices:
     ----------
     devices : tuple of DevicePrice
     links : tuple of LinkPrice
+    other_devices : tuple of int
+        Further ones that might add something and were not tried, best first by dual value.
     n_devices, n_links : int
         How many have a dual value above zero, so that they might add something; of links, at most one a user.
     """
 
     devices: tuple[DevicePrice, ...]
     links: tuple[LinkPrice, ...]
+    other_devices: tuple[int, ...]
     n_devices: int
     n_links: int
 
@@ -104,7 +107,8 @@ def capacity_prices(system: System, program: Program, optimum: Optimum, *, most:
     name = system.network.name
     # beyond the dual values' rounding, and no device without work
     worth = optimum.device_slope > 1e-7 * optimum.device_slope.max(initial=0.0)
-    best = [i for i in np.argsort(-optimum.device_slope, kind="stable")[:most].tolist() if worth[i]]
+    ranked = [i for i in np.argsort(-optimum.device_slope, kind="stable").tolist() if worth[i]]
+    best = ranked[:most]
     missing = _missing_links(system, program, optimum)
     devices = [
         DevicePrice(
@@ -128,7 +132,8 @@ def capacity_prices(system: System, program: Program, optimum: Optimum, *, most:
     return Prices(
         devices=tuple(sorted(devices, key=lambda price: -price.best_known)),
         links=tuple(sorted(links, key=lambda price: -(price.slope if math.isnan(price.rise) else price.rise))),
-        n_devices=int(worth.sum()),
+        other_devices=tuple(ranked[most:]),
+        n_devices=len(ranked),
         n_links=len(missing),
     )
 

@@ -207,7 +207,7 @@ class Capacity(Result):
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         name = self.given.network.name
-        prices = self.prices() if self.feasible else Prices(devices=(), links=(), n_devices=0, n_links=0)
+        prices = self.prices() if self.feasible else Prices(devices=(), links=(), other_devices=(), n_devices=0, n_links=0)
         return {
             "configuration": self.given.moa.to_dict(),
             "names": [name(u) for u in range(self.given.n_devices)],
