@@ -13,7 +13,7 @@ import numpy as np
 
 from dmoa_theory.errors import InputError, TopologyError
 from dmoa_theory.model.arrival_log import ArrivalLog, read_arrivals
-from dmoa_theory.model.checks import BoolArray, non_negative
+from dmoa_theory.model.checks import LARGEST, SMALLEST, BoolArray, non_negative
 from dmoa_theory.model.constraints import Constraints
 from dmoa_theory.model.moa import MoA
 from dmoa_theory.model.network import Network
@@ -156,6 +156,11 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
         else:
             raise InputError("arrivals.rate", InputError.MISSING, "prompts/s of each user, a number or a list")
         arrival_rate = _by_name(arrival_rate, scenario.arrivals.rate_of, network)
+        factor = float(scenario.arrivals.factor)
+        if not SMALLEST <= factor <= LARGEST:
+            raise InputError("arrivals.factor", f"{factor:g}", "a number above 0, by which all rates are multiplied")
+        if factor != 1:
+            arrival_rate = np.asarray(arrival_rate, dtype=np.float64) * factor
         idle = np.broadcast_to(np.asarray(arrival_rate) == 0, (network.n_devices,))
         moa = _moa(scenario.moa, network, graph, folder, idle)
     with _speaking_of(file):
@@ -175,18 +180,21 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
             constraints=constraints,
             accuracy=_accuracy_name(scenario.accuracy.table, folder),
             title=scenario.title or path.stem,
-            log=log,
+            log=log if factor == 1 else None,
             remarks=(
                 *(() if graph is None else _overridden(scenario, graph)),
-                *(() if log is None else _of_log(log, scenario.arrivals.rate)),
+                *(() if log is None else _of_log(log, scenario.arrivals.rate, factor)),
             ),
         )
 
 
-def _of_log(log: ArrivalLog, rate: Any) -> Iterator[str]:
+def _of_log(log: ArrivalLog, rate: Any, factor: float) -> Iterator[str]:
     """What a list of prompts takes the place of, and that it is not what latencies take it for."""
     if rate is not None:
         yield f"the rates of {log.name} take the place of arrivals.rate"
+    if factor != 1:
+        yield f"the prompts of {log.name} are not played: only their rates are taken, times {factor:g}"
+        return
     seen = log.dispersion()
     if seen.chance < _DOUBTFUL:
         yield (

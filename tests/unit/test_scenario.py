@@ -93,6 +93,7 @@ TOKENS = ("profile", "prompt_tokens", "output_tokens")
     [
         (("link_rate",), ()),
         (("rate_of",), ()),
+        (("factor",), ()),
         (("tokens",), ("prompt_tokens", "output_tokens")),
         (NUMBERS, (*TOKENS, "memory")),
         (("quorum",), ()),
@@ -117,6 +118,13 @@ def test_every_commented_key_of_the_example_works(
     assert any(repr(getattr(changed, part)) != repr(getattr(plain, part)) for part in parts) or keys == ("quorum",)
 
 
+@pytest.mark.parametrize("factor", ["0", "-1", "inf", '"two"', "[1, 2]"])
+def test_a_factor_of_the_rates_is_a_number_above_0(read: Callable[..., System], factor: str) -> None:
+    assert read(PLAIN.replace("[arrivals]\n", "[arrivals]\nfactor = 3\n")).rates == pytest.approx(3 * read(PLAIN).rates)
+    with pytest.raises(InputError, match=r"arrivals\.factor = .*: a number"):
+        read(PLAIN.replace("[arrivals]\n", f"[arrivals]\nfactor = {factor}\n"))
+
+
 def test_limits_of_latency_may_have_units(read: Callable[..., System]) -> None:
     """As a target may; what is no time is refused by its name."""
     limits = read(PLAIN + '[constraints]\nmean_latency = "5 min"\np95_latency = "0.2 hours"\n').constraints
@@ -128,7 +136,7 @@ def test_limits_of_latency_may_have_units(read: Callable[..., System]) -> None:
 def test_every_commented_key_of_the_example_is_tried() -> None:
     """Those of a line that starts with "# key ="; file, selection, samples and log need a file of their own (below)."""
     commented = set(re.findall(r"^# (\w+) =", EXAMPLE, re.MULTILINE))
-    tried = {"link_rate", "rate_of", "tokens", *NUMBERS, "quorum", "mean_latency", "min_accuracy"}
+    tried = {"link_rate", "rate_of", "factor", "tokens", *NUMBERS, "quorum", "mean_latency", "min_accuracy"}
     tried |= {"weights", "kv_bytes_per_token", "context_tokens", "bytes_per_prompt", "bytes_per_response"}
     assert commented - tried == {"file", "directed", "selection", "samples", "log"}
 
@@ -145,6 +153,10 @@ def test_the_list_of_prompts_of_the_example(read: Callable[..., System], tmp_pat
     alone = read(_uncommented(EXAMPLE, "log").replace("rate = [", "# rate = ["))
     assert alone.rates.tolist() == system.rates.tolist()
     assert alone.remarks == (clumped,)
+    doubled = read(_uncommented(EXAMPLE, "log", "factor"))
+    assert doubled.rates == pytest.approx(2 * system.rates)
+    assert (doubled.log, system.log is None) == (None, False)
+    assert "are not played: only their rates are taken, times 2" in doubled.remarks[1]
     even = "".join(f"{170 * i},desk-{1 + i % 2}\n" for i in range(100))
     (tmp_path / "prompts.csv").write_text("time,user\n" + even, encoding="utf-8")
     assert read(_uncommented(EXAMPLE, "log").replace("rate = [", "# rate = [")).remarks == ()
