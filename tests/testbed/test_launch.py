@@ -120,10 +120,14 @@ def test_who_is_cancelled_while_they_end_waits_until_they_have(tmp_path: Path) -
     async def run() -> None:
         async with LocalNetwork(_configs(tmp_path), tmp_path) as network:
             pids.extend(each.pid for each in network.nodes)
-            task = asyncio.current_task()
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)  # they end in a few milliseconds else, and so cannot before the last cancellation
+            task, loop = asyncio.current_task(), asyncio.get_running_loop()
             assert task is not None
             for soon in (0.01, 0.05):
-                asyncio.get_running_loop().call_later(soon, task.cancel)
+                loop.call_later(soon, task.cancel)
+            for pid in pids:
+                loop.call_later(0.1, os.kill, pid, signal.SIGCONT)
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(run())
