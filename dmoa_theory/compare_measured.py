@@ -180,7 +180,7 @@ class MeasuredComparison(Result):
     def payload(self) -> dict[str, Any]:
         """The keys of a comparison, with more in every row, and those of the run."""
         run, facts = self.run, self.run.record.facts
-        growth = () if run.stable else run.rows
+        growth = () if run.averages else run.rows
         return self.comparison.payload() | {
             "rows": [row.to_dict() for row in self.rows],
             "measured": {
@@ -300,7 +300,7 @@ def _figures(run: MeasuredRun) -> Iterator[tuple[str, str, str, str, str, tuple[
 def _rows(comparison: Comparison, run: MeasuredRun) -> Iterator[MeasuredRow]:
     """What was measured and what goes with it; then what the comparison alone speaks of, such as memory."""
     beside = dict(zip(_keys(comparison, run), comparison.rows, strict=True))
-    if run.stable:
+    if run.averages:
         for quantity, of, unit, figure, said, at in _figures(run):
             theory = float(np.asarray(getattr(run.theory, said))[at])
             interval = run.figures[figure]

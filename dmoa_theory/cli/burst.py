@@ -13,6 +13,7 @@ from dmoa_theory.cli.output import OutFolder, console, print_json, print_lines, 
 from dmoa_theory.errors import InputError
 
 if TYPE_CHECKING:
+    from dmoa_theory.model.system import System
     from dmoa_theory.simulation.bursts.burst_result import BurstResult
 
 __all__ = ["burst"]
@@ -96,10 +97,10 @@ def burst(
         out_console = console()
         print_lines(out_console, headline(result.system))
         if result.log is not None:
-            print_table(out_console, arrival_table(result.log, system))
+            print_table(out_console, arrival_table(result, result.log, system))
         print_table(out_console, result.table())
         print_table(out_console, result.device_table())
-        print_lines(out_console, _lines(result))
+        print_lines(out_console, _lines(result, system))
         if written is not None:
             print_lines(out_console, [str(written)])
     return _INTERRUPTED if result.partial else 0
@@ -110,20 +111,21 @@ def _write(result: BurstResult, out: OutFolder) -> OutFolder:
 
     out.document("burst.json", result.to_dict())
     out.table("burst.csv", result.records())
+    out.table("users.csv", result.user_records())
     out.table("queues.csv", result.device_records())
     out.table("trajectories.csv", result.trajectory_records())
     out.picture("trajectories.png", plot_trajectories(result))
     return out
 
 
-def _lines(result: BurstResult) -> Iterator[str]:
+def _lines(result: BurstResult, system: System) -> Iterator[str]:
     """How latency grows with the place in the burst, how far a single run strays, when buffers are full."""
     from dmoa_theory.quantities import show_seconds, show_share
 
     if result.log is not None:
         from dmoa_theory.cli.arrival_report import arrival_lines
 
-        yield from arrival_lines(result, result.log)
+        yield from arrival_lines(result, result.log, system)
     places = result.places
     if result.prompts is not None and result.log is None and places.first.size > 1:
         first, last = (show_seconds(float(places.mean.value[p])) for p in (0, -1))

@@ -28,11 +28,11 @@ def measured_lines(beside: MeasuredComparison) -> Iterator[str]:
     engine = "no LLM" if facts.get("backend") is None else facts["backend"]
     yield (
         f"Measured, {facts['mode']} ({engine}): {run.answered:,} of {len(run.record.prompts):,} prompts answered, figures of "
-        f"{run.kept:,}; seed {facts['seed']}."
+        f"{run.timed:,}; seed {facts['seed']}."
     )
     yield from _as_run(beside)
     yield _service(beside)
-    if run.stable:
+    if run.averages:
         row = next(row for row in beside.rows if (row.quantity, row.of) == ("mean latency", "all prompts"))
         for said, where in ((row.scenario, "the scenario's"), (row.at_measured, "the measured")):
             parts = [
@@ -46,17 +46,15 @@ def measured_lines(beside: MeasuredComparison) -> Iterator[str]:
             if parts:
                 yield f"Its mean latency, {show_seconds(row.measured)}, is at {where} service times {' and '.join(parts)}."
         again = run.replayed
-        if again.prompts:
+        if again.prompts and not run.partial:
             yield (
                 f"The run itself through ideal queues takes {show_seconds(float(again.replayed.mean()))}: "
                 f"{show_seconds(again.overhead)} ({show_share(again.share)}) is network, hand-over and the wait for a "
                 "processor, which neither theory nor simulation has."
             )
-        yield (
-            f"Standard errors of measured figures are the scatter of {run.simulated.runs} simulated runs of the same length, "
-            "cut alike."
-        )
-        if run.kept < _FEW:
+        alike = "of the same length, cut alike" if run.list_name is None else "of the same prompts at the same times"
+        yield f"Standard errors of measured figures are the scatter of {run.simulated.runs} simulated runs {alike}."
+        if run.list_name is None and run.kept < _FEW:
             yield (
                 f"Percentiles of {run.kept:,} prompts lie below those of a steady state, in simulated runs as in this one: "
                 "hold measured ones against simulated, not against the theory."
@@ -77,14 +75,18 @@ def _as_run(beside: MeasuredComparison) -> Iterator[str]:
 
 def _service(beside: MeasuredComparison) -> str:
     """How far the measured service times are from those of the scenario, which is why there are two tables."""
-    apart = {
-        beside.run.record.names[d]: sum(each["measured"].values()) / sum(each["scenario"].values()) - 1
-        for d, each in enumerate(beside.run.payload()["service"])
-    }
+    jobs = beside.run.record.jobs
+    apart = {}
+    for d, each in enumerate(beside.run.payload()["service"]):
+        ran = [stage for place, stage in enumerate(each["measured"]) if ((jobs.device == d) & (jobs.kind == place)).any()]
+        if ran:
+            said = sum(each["scenario"][stage] for stage in ran)
+            apart[beside.run.record.names[d]] = sum(each["measured"][stage] for stage in ran) / said - 1
     low, high = min(apart, key=lambda name: apart[name]), max(apart, key=lambda name: apart[name])
     return (
         f"Measured service times are {100 * apart[low]:+.1f} % ({low}) to {100 * apart[high]:+.1f} % ({high}) off the "
-        "scenario's on average over stages. The second table is at them, and its simulated runs are as long as the live one."
+        "scenario's on average over the stages that ran. The second table is at them, and its simulated runs are as long as "
+        "the live one."
     )
 
 

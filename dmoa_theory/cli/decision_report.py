@@ -159,17 +159,18 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield from region_lines(plan.region)
     yield from decision_lines(plan.decision)
     yield from _replayed(plan)
-    if plan.remark:
-        yield f"Beware: {plan.remark}."
+    yield from (f"Beware: {text}." for text in (plan.not_replayed, plan.remark) if text)
 
 
 def _replayed(plan: Plan) -> Iterator[str]:
     """What the prompts of a list make of what meets the limits in theory."""
     if not plan.replayed:
         return
-    log, runs = plan.replayed[0].result.log, plan.replayed[0].result.replications
+    first = plan.replayed[0]
+    log = first.result.log
     assert log is not None
-    yield f"Under the {log.prompts:,} prompts of {log.name} as they came ({runs} runs each; in brackets Poisson arrivals):"
+    start = f"Under the {log.prompts:,} prompts of {first.list_name} as they came, from empty queues"
+    yield f"{start} ({first.result.replications} runs each; in brackets Poisson arrivals):"
     for each in plan.replayed:
         latencies = ", ".join(
             f"{figure.name.removesuffix('_latency')} {show_uncertain_seconds(figure.value, figure.half_width)}"
@@ -177,12 +178,10 @@ def _replayed(plan: Plan) -> Iterator[str]:
             for figure in each.figures[:2]
         )
         yield f"  {each.candidate.name}: {latencies}; {_kept(each.figures)}"
-    first = plan.replayed[0]
     if first.misses:
-        held = [each.candidate for each in plan.replayed if not each.misses]
-        best = max(held, key=lambda c: c.accuracy, default=None)
-        instead = "none of these meets them" if best is None else f"the most accurate that misses none is {best.name}"
-        yield f"Beware: under these prompts {first.candidate.name} misses a limit; {instead}."
+        best = max((each.candidate for each in plan.replayed if each.holds), key=lambda c: c.accuracy, default=None)
+        instead = "none of these surely holds" if best is None else f"the most accurate that surely holds is {best.name}"
+        yield f"Beware: under these prompts {first.candidate.name} misses a limit on latency; {instead}."
 
 
 def _kept(figures: Iterable[Tried]) -> str:
@@ -219,6 +218,8 @@ def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
             f"with service times {STANDARD_ERRORS:g} standard errors longer: {how_long}"
             f"stable up to {show_number(scale)} times the load"
         )
+    if plan.replayed:
+        yield f"under the prompts of {plan.replayed[0].list_name} as they came: {_kept(plan.replayed[0].figures)}"
     if picked.memory_bytes is not None and np.isfinite(picked.memory_bytes):
         yield f"memory {show_bytes(picked.memory_bytes)} a device for weights, cache and queues"
     table, standing = plan.decision.accuracy.name, plan.decision.standing(picked)

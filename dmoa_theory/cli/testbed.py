@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 import threading
@@ -12,13 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from dmoa_theory.cli.options import SECONDS, WHOLE, Options
 from dmoa_theory.cli.output import print_json, progress
+from dmoa_theory.cli.testbed_pace import LONG, check_length, good_speed, span_of, sped_up_for, warn_of_speed
 from dmoa_theory.cli.testbed_report import report, write_run_folder
+from dmoa_theory.cli.testbed_request import at_load, check_alone, read_prompts, run_plan, with_list
 from dmoa_theory.errors import BackendUnavailableError, InputError
 from dmoa_theory.interrupted import ignore_interruptions
 from dmoa_theory.model.run_record import OUTCOMES
@@ -35,15 +36,6 @@ __all__ = ["testbed"]
 
 _NOT_AS_ASKED = 3
 _INTERRUPTED = 130
-#: A run longer than this is announced with its length, one longer than that has to be asked for, and even then one
-#: longer than the last is warned of, s.
-_LONG, _TOO_LONG, _MUCH_TOO_LONG = 60.0, 600.0, 1800.0
-#: Mean service below which messages and the machine's own ticks show, s.
-_SHORTEST = 0.05
-#: What a node needs between two jobs, s, and the share of their mean service beyond which that is warned of.
-_BETWEEN_JOBS, _NOTICED = 0.0003, 0.02
-#: Mean service below which a run would measure nothing but messages, s; and a load that is a slip of the keyboard.
-_QUICKEST, _MOST_LOAD = 0.001, 100.0
 
 
 def testbed(
@@ -60,6 +52,10 @@ def testbed(
         Parameter(help="What answers at every device; default paced, which is no LLM at all."),
     ] = None,
     queries: Annotated[int | None, WHOLE, Parameter(help="Prompts to send; default 200, or those of --prompts.")] = None,
+    arrivals: Annotated[
+        Path | None,
+        Parameter(help="CSV of prompts as they came (time, user), to be sent like that; a scenario with a log sends its own."),
+    ] = None,
     seed: Annotated[int | None, WHOLE, Parameter(help="Of arrivals, choices and service times; default 0.")] = None,
     load: Annotated[
         float | None, Parameter(help="Scale all rates so that the busiest device has this load, by the scenario's times.")
@@ -96,6 +92,7 @@ def testbed(
     """Run the live network on this machine, one process a device, and hold what it does against theory and simulation.
 
     Prompts arrive as in the scenario, whatever has become of those before; latency counts from when each was to be sent.
+    With --queries, --load or --prompts they come as a Poisson process, also where the scenario has a list of them.
     Ctrl-C ends the run and reports what was answered; a second one ends it without a report. --out DIR gets everything
     recorded: it must not be there yet.
 
@@ -119,6 +116,7 @@ def testbed(
                 "mode": mode,
                 "backend": backend,
                 "queries": queries,
+                "arrivals": arrivals,
                 "seed": seed,
                 "load": load,
                 "speed": speed,
@@ -129,20 +127,27 @@ def testbed(
         _needed()
         backend = backend or "paced"
         chosen = mode or ("paced" if backend == "paced" else "real")
-        asked = None if prompts is None else _instructions(prompts)
-        count = queries if queries is not None else 200 if asked is None else len(asked)
+        asked = None if prompts is None else read_prompts(prompts)
+        check_alone(arrivals, queries, load)
+        drawn = any(given is not None for given in (queries, load, asked))
+        system = with_list(options.system(scenario), arrivals, drawn=drawn)
+        if system.log is not None:
+            count = system.log.prompts
+        else:
+            count = queries if queries is not None else 200 if asked is None else len(asked)
         seed = 0 if seed is None else seed
         output_tokens = 16 if output_tokens is None else output_tokens
         patience = 60.0 if patience is None else patience
-        plan = _plan(chosen, backend, engine, count, seed, asked, output_tokens, open_queries, peer_jobs, patience)
-        system = _loaded(options.system(scenario), load)
-        _not_too_long(system, count, speed, chosen)
+        plan = run_plan(chosen, backend, engine, count, seed, asked, output_tokens, open_queries, peer_jobs, patience)
+        system = at_load(system, load)
+        check_length(system, count, speed, chosen)
         if speed == "auto" and chosen != "real":
-            speed = _good_speed(system, count)
+            speed = good_speed(system, count)
         speed = 1.0 if speed is None else speed
-        system = _faster(system, speed, chosen)
+        system = sped_up_for(system, speed, chosen)
+        plan = replace(plan, arrivals=system.log)
         if chosen != "real":
-            _warn_of_speed(system, count, float(speed))
+            warn_of_speed(system, count, float(speed))
         out = None if options.out is None else Path(options.out)
         if out is not None:
             from dmoa_calibration.testbed.run_folder import check_new_folder
@@ -194,7 +199,7 @@ def _again(folder: Path, scenario: Path | None, options: Options) -> int:
     facts = record.facts
     overrides = [*facts.get("overrides", []), *options.set] if scenario is None else options.set
     system = replace(options, set=overrides).system(folder / "scenario.toml" if scenario is None else scenario)
-    system = _faster(system, float(facts.get("speed", 1.0)), facts["mode"])
+    system = sped_up_for(system, float(facts.get("speed", 1.0)), facts["mode"])
     if len(facts["rates"]) != system.n_devices:
         raise InputError("--from", folder, f"a run of {system.n_devices} devices, as the scenario has them")
     system = system.with_rates(facts["rates"])
@@ -210,7 +215,7 @@ def _again(folder: Path, scenario: Path | None, options: Options) -> int:
 def _code(result: MeasuredRun) -> int:
     if result.partial:
         return _INTERRUPTED
-    return 0 if result.stable and result.sound else _NOT_AS_ASKED
+    return 0 if result.averages and result.sound else _NOT_AS_ASKED
 
 
 def _evaluated(
@@ -268,138 +273,11 @@ def _node(config: Path | None) -> int:
     return run_node(config)
 
 
-def _instructions(path: Path) -> tuple[Instruction, ...]:
-    from dmoa_calibration.testbed.drive_plan import read_instructions
-
-    return read_instructions(path)
-
-
-def _plan(
-    mode: Literal["paced", "padded", "real"],
-    backend: str,
-    engine: dict[str, Any],
-    count: int,
-    seed: int,
-    asked: tuple[Instruction, ...] | None,
-    output_tokens: int,
-    open_queries: int | None,
-    peer_jobs: int | None,
-    patience: float,
-) -> RunPlan:
-    """What to run, checked before anything starts."""
-    from dmoa_calibration.testbed.config import BackendConfig, Limits
-    from dmoa_calibration.testbed.run_testbed import RunPlan
-
-    if count < 1:
-        raise InputError("--queries", count, "a whole number, 1 or more")
-    if seed < 0:
-        raise InputError("--seed", seed, "a whole number, 0 or more")
-    if output_tokens < 1:
-        raise InputError("--output-tokens", output_tokens, "a whole number, 1 or more")
-    if not (math.isfinite(patience) and patience > 0):
-        raise InputError("--patience", patience, "a number of seconds above 0")
-    if (backend == "paced") != (mode == "paced"):
-        allowed = "paced with --backend paced; padded or real with an LLM"
-        raise InputError("--mode", mode, allowed)
-    given = {name: value for name, value in engine.items() if value is not None}
-    if backend == "paced" and given:
-        name, value = next(iter(given.items()))
-        raise InputError(f"--{name.replace('_', '-')}", value, "only with a --backend that is an LLM")
-    if backend == "openai_http" and "url" not in given:
-        raise InputError("--url", InputError.MISSING, "where the server is, such as http://127.0.0.1:8080")
-    if backend in {"transformers", "llama_cpp"} and ("model" in given) == ("synthetic" in given):
-        raise InputError("--model", given.get("model", InputError.MISSING), "a model, or --synthetic NAME: exactly one")
-    limits = {}
-    for name, most in (("open_queries", open_queries), ("peer_jobs", peer_jobs)):
-        if most is not None:
-            low = 1 if name == "open_queries" else 0
-            if most < low:
-                raise InputError(f"--{name.replace('_', '-')}", most, f"a whole number, {low} or more")
-            limits[name] = most
-    return RunPlan(
-        mode=mode,
-        backend=None if backend == "paced" else BackendConfig(name=backend, **given),
-        prompts=count,
-        seed=seed,
-        texts=() if asked is None else tuple(each.text for each in asked),
-        max_output_tokens=output_tokens,
-        exact_output="synthetic" in given,  # answers of random weights have no end of their own
-        limits=Limits(**{"open_queries": max(1000, count), "peer_jobs": 10**6, "held_bytes": 2**30} | limits),
-        patience=patience,
-    )
-
-
-def _loaded(system: System, load: float | None) -> System:
-    if load is None:
-        return system
-    if not 0 < load <= _MOST_LOAD:
-        allowed = f"a number above 0, at most {_MOST_LOAD:g}, such as 0.8; 1 or more overloads a device"
-        raise InputError("--load", load, allowed)
-    from dmoa_theory.stability.loads import utilisation
-
-    return system.with_rates(system.rates * (load / float(utilisation(system).max())))
-
-
-def _good_speed(system: System, prompts: int) -> float:
-    """At this a run takes about a minute, or longer where devices would have to be too quick for real processes."""
-    length = prompts / float(system.rates.sum())
-    return float(f"{min(max(length / _LONG, 1.0), _shortest(system) / _SHORTEST):.1g}")
-
-
-def _warn_of_speed(system: System, prompts: int, speed: float) -> None:
-    """Say in a line that a run, sped up as it is, will show the nodes' own overhead, or will take very long."""
-    good = float(f"{speed * _good_speed(system, prompts):.1g}")
-    shortest, length = _shortest(system), prompts / float(system.rates.sum())
-    if _NOTICED * shortest < _BETWEEN_JOBS:
-        said = (
-            f"inferences of {show_seconds(shortest)} are short for real processes, which need {1000 * _BETWEEN_JOBS:g} ms "
-            f"between two and more for a message; --speed {good:g} makes them {show_seconds(shortest * speed / good)}"
-        )
-    elif length > _MUCH_TOO_LONG and good > speed:
-        said = f"this run takes {show_seconds(length)}; --speed {good:g} makes that {show_seconds(length * speed / good)}"
-    else:
-        return
-    print(f"dmoa: {said}", file=sys.stderr)
-
-
-def _not_too_long(system: System, prompts: int, speed: float | str | None, mode: str) -> None:
-    """Refuse a long run that nobody asked for by name."""
-    length = prompts / float(system.rates.sum())
-    if speed is None and mode != "real" and length > _TOO_LONG:
-        times = max(_good_speed(system, prompts), 1.0)
-        allowed = (
-            f"a factor: as it stands the run takes {show_seconds(length)}; {times:g} (or auto) makes that "
-            f"{show_seconds(length / times)}"
-        )
-        raise InputError("--speed", InputError.MISSING, allowed)
-
-
-def _faster(system: System, speed: float | str, mode: str) -> System:
-    """All times of the scenario divided by one number; loads stay."""
-    from dmoa_theory.live.run_system import sped_up
-
-    if mode == "real" and speed != 1:
-        raise InputError("--speed", speed, "1 with mode real: an LLM takes its own time")
-    speed = float(speed)
-    found = sped_up(system, speed)
-    shortest = _shortest(found)
-    if speed > 1 and shortest < _QUICKEST:
-        most = float(f"{speed * shortest / _QUICKEST:.2g}")
-        allowed = f"at most {most:g}, or devices would have to be quicker than {1000 * _QUICKEST:g} ms, as no message is"
-        raise InputError("--speed", speed, allowed)
-    return found
-
-
-def _shortest(system: System) -> float:
-    """Shortest mean service time of any device and stage."""
-    return min(float(system.service.for_k(group.k).mean.min()) for group in system.groups())
-
-
 def _run(system: System, plan: RunPlan, *, answers: bool, live: bool) -> TestbedRun:
     from dmoa_calibration.testbed.run_testbed import run_testbed
 
-    length = plan.prompts / float(system.rates.sum())
-    if sys.stderr.isatty() and length > _LONG and not live:
+    length = span_of(system, plan.prompts)
+    if sys.stderr.isatty() and length > LONG and not live:
         print(
             f"dmoa: this run takes {show_seconds(length)} or longer; Ctrl-C ends it and keeps what was answered",
             file=sys.stderr,

@@ -64,16 +64,14 @@ def run_lines(result: MeasuredRun) -> Iterator[str]:
         speed = float(facts["speed"])
         factor = f"{show_number(speed)} times faster" if speed > 1 else f"{show_number(1 / speed)} times slower"
         yield f"Times are as run, {factor} than the scenario's."
-    if result.stable:
-        yield (
-            f"Figures are of {_kept(result)}. Simulated: {result.simulated.runs} runs of the same length, cut alike, at the "
-            "measured service times."
-        )
+    if result.averages:
+        alike = "of the same length, cut alike" if result.list_name is None else "of the same prompts at the same times"
+        yield f"Figures are of {_kept(result)}. Simulated: {result.simulated.runs} runs {alike}, at the measured service times."
         yield from _verdict(result.row("mean latency"))
     else:
         yield _grown(result)
     again = result.replayed
-    if again.prompts:
+    if again.prompts and not result.partial:  # one that was interrupted lacks jobs that others waited for
         yield (
             "The same prompts, choices and service times through ideal queues take "
             f"{show_seconds(float(again.replayed.mean()))} on average: {show_seconds(again.overhead)} "
@@ -88,7 +86,9 @@ def _kept(result: MeasuredRun) -> str:
     first, last = result.window.first, len(result.record.prompts) - result.window.last
     without = [f"the first {first:,} (queues still filling)"] if first else []
     without += [f"the last {last:,} (queues running empty)"] if last else []
-    prompts = f"{result.kept:,} prompt{'s' if result.kept != 1 else ''}"
+    prompts = f"{result.timed:,} prompt{'s' if result.timed != 1 else ''}"
+    if result.timed < result.kept:
+        return f"the {prompts} with an answer of {result.kept:,}"
     return f"{prompts}, without {' and '.join(without)}" if without else f"all {prompts}"
 
 
@@ -109,6 +109,8 @@ def _verdict(row: BesideRow) -> Iterator[str]:
 def _grown(result: MeasuredRun) -> str:
     """How fast the queues of an overloaded run grew; of one with full queues, what they kept out."""
     row = result.row("jobs gained", "all devices")
+    if result.partial:
+        return "OVERLOADED, and interrupted: jobs not done by then are in no record, so how fast queues grew is not known."
     refused = result.record.count(REFUSED)
     if refused:
         share = show_share(refused / len(result.record.prompts))

@@ -15,6 +15,7 @@ import numpy as np
 from dmoa_theory.live.figures import figures
 from dmoa_theory.live.growth import growth_rates
 from dmoa_theory.live.observed import Observed, observe_trajectory
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.model.system import System
 from dmoa_theory.simulation.kernel.recorded_run import record_run
@@ -69,7 +70,14 @@ class Expected:
 
 
 def expected(
-    system: System, prompts: int, *, seed: int = 0, runs: int = RUNS, progress: Callable[[float], None] | None = None
+    system: System,
+    prompts: int,
+    *,
+    arrivals: ArrivalLog | None = None,
+    stopped_after: float = math.inf,
+    seed: int = 0,
+    runs: int = RUNS,
+    progress: Callable[[float], None] | None = None,
 ) -> Expected:
     """Simulated, every run exact: what figures a run of so many prompts from empty queues has, and how they scatter.
 
@@ -79,6 +87,10 @@ def expected(
         Need not be stable.
     prompts : int
         In each run.
+    arrivals : ArrivalLog, optional
+        Those prompts, at their times, instead of as a Poisson process.
+    stopped_after : float, s
+        Stop the runs so long after their last prompt came, as one was that was interrupted.
     seed : int
     runs : int
         Fewer where they are long.
@@ -89,17 +101,19 @@ def expected(
     -----
     Which prompts are left out at the start is fixed by the rule MSER-5 on the latency of the i-th prompt, averaged over all
     runs; at most 30 %. At the end those are cut off that arrive within the 99th percentile of the latency before the last, at
-    most 10 %: after the last prompt queues run empty, and layers end sooner than in a run that goes on.
+    most 10 %: after the last prompt queues run empty, and layers end sooner than in a run that goes on. Of a list none is left
+    out: it has a beginning and an end. Nor of a run that was interrupted, for what was still open is missing from all alike.
     """
     M, k, _ = system.moa.per_user(system.n_devices)
     jobs = float(system.rates @ (M * (k + 1) + 1)) / float(system.rates.sum()) * prompts
     count = int(np.clip(_JOBS / jobs, min(_FEWEST_RUNS, runs), runs))
     played: list[Observed] = []
     for place, each in enumerate(np.random.SeedSequence(seed).spawn(count)):
-        played.append(observe_trajectory(record_run(system, queries=prompts, seed=each)))
+        path = record_run(system, queries=None if arrivals is not None else prompts, arrivals=arrivals, seed=each)
+        played.append(observe_trajectory(path, stopped_after=stopped_after))
         if progress is not None:
             progress((place + 1) / count)
-    cut = _cut(system, played)
+    cut = _cut(system, played) if arrivals is None and stopped_after == math.inf else Cut(left_out=0, cut_off=0)
     found: dict[str, list[FloatArray]] = {}
     for run in played:
         grown = growth_rates(run)
@@ -108,6 +122,7 @@ def expected(
             found.setdefault(name, []).append(np.asarray(value))
     stacked = {name: np.array(values) for name, values in found.items()}
     latencies = np.concatenate([run.latency[cut.left_out : prompts - cut.cut_off or None] for run in played])
+    latencies = latencies[~np.isnan(latencies)]
     share = np.unique(np.concatenate((np.linspace(0, 0.9, 91), 1 - np.geomspace(0.1, 10 / max(latencies.size, 100), 60))))
     return Expected(
         system=system,
@@ -119,7 +134,7 @@ def expected(
         error={name: _over_runs(np.std, values) / math.sqrt(count - 1) for name, values in stacked.items()},
         lower={name: _over_runs(lambda seen: np.quantile(seen, 0.025), values) for name, values in stacked.items()},
         upper={name: _over_runs(lambda seen: np.quantile(seen, 0.975), values) for name, values in stacked.items()},
-        distribution_at=np.quantile(latencies, share),
+        distribution_at=np.quantile(latencies, share) if latencies.size else np.zeros(share.size),
         distribution=share,
     )
 

@@ -16,7 +16,7 @@ from dmoa_theory.live.beside import BesideRow, growth_rows, steady_rows
 from dmoa_theory.live.expected import RUNS, Cut, Expected, expected
 from dmoa_theory.live.figures import LEVELS, figures_with_intervals, fitting_batches
 from dmoa_theory.live.growth import growth_rates
-from dmoa_theory.live.measured_system import measured_rates, measured_system
+from dmoa_theory.live.measured_system import listed_arrivals, measured_rates, measured_system
 from dmoa_theory.live.observed import Observed, Window, observe
 from dmoa_theory.live.replayed import Replayed, replay_run
 from dmoa_theory.model.checks import FloatArray
@@ -52,7 +52,7 @@ class MeasuredRun(Result):
         Prompts left out of the figures, at the start and at the end.
     window : Window
     batches : int
-        Parts of the run that intervals come from.
+        Parts of the run that intervals come from; one, which tells none, where prompts came as in a list.
     figures : dict of str to Interval
         As :func:`dmoa_theory.live.figures.figures` names them.
     grown : ndarray, shape (n,), jobs/s
@@ -97,9 +97,19 @@ class MeasuredRun(Result):
         return self.theory.stable
 
     @property
+    def averages(self) -> bool:
+        """Whether averages are compared: not where queues grow without end, but a list has one."""
+        return self.stable or self.list_name is not None
+
+    @property
     def partial(self) -> bool:
         """Whether the run was interrupted."""
         return bool(self.record.facts.get("partial", False))
+
+    @property
+    def list_name(self) -> str | None:
+        """Of the list by which prompts were sent; None where their times were drawn."""
+        return self.record.facts.get("list")
 
     @property
     def answered(self) -> int:
@@ -108,8 +118,13 @@ class MeasuredRun(Result):
 
     @property
     def kept(self) -> int:
-        """Prompts that the figures are of."""
+        """Prompts that the figures are of; fewer where some have no answer."""
         return self.window.last - self.window.first
+
+    @property
+    def timed(self) -> int:
+        """Prompts that latencies are of: those kept that were answered."""
+        return int((~np.isnan(self.observed.latency[self.window.first : self.window.last])).sum())
 
     @property
     def overruns(self) -> float:
@@ -141,8 +156,19 @@ class MeasuredRun(Result):
         """Why figures are not to be trusted or prompts are missing, one sentence each."""
         record, found = self.record, []
         if self.partial:
-            found.append(f"interrupted when {self.answered:,} prompts had been answered: latencies are of these")
-        if not self.stable:
+            sent, planned = len(record.prompts), record.facts.get("prompts", len(record.prompts))
+            found.append(
+                f"interrupted when {self.answered:,} of {sent:,} prompts sent had been answered, of {planned:,} to be sent: "
+                "latencies are of these, and simulated runs are stopped at the same moment"
+            )
+        if not self.stable and self.list_name is not None:
+            worst = int(self.theory.utilisation.argmax())
+            load = float(self.theory.utilisation[worst])
+            found.append(
+                f"at its mean rates the list offers {record.names[worst]} {load:.3g} seconds of work a second: theory has no "
+                "steady state to compare"
+            )
+        elif not self.stable:
             worst = int(self.theory.utilisation.argmax())
             load = float(self.theory.utilisation[worst])
             found.append(
@@ -172,7 +198,12 @@ class MeasuredRun(Result):
         if self.overruns > 0 and record.facts.get("mode") == "padded":
             verdict = "too many" if self.overruns > MOST_OVERRUNS else "few enough"
             found.append(f"{show_share(self.overruns)} of the inferences took longer than their padded time: {verdict}")
-        if self.stable and self.kept < _FEW:
+        if self.list_name is not None:
+            found.append(
+                f"prompts came as in {self.list_name}: theory and long simulations take Poisson arrivals at the list's rates, "
+                "simulated runs as long as this one its very prompts"
+            )
+        elif self.stable and self.kept < _FEW:
             found.append(
                 f"{self.kept:,} prompt{' is' if self.kept == 1 else 's are'} few for intervals from batches: "
                 + ("let the run go on for longer" if self.partial else f"--queries {self._enough():,} are enough")
@@ -295,19 +326,19 @@ class MeasuredRun(Result):
         """Latency and queues, or growth: measured, simulated, predicted."""
         overall = [row for row in self.rows if row.of in {"all prompts", "all devices"}]
         devices = [row for row in self.rows if row.of not in {"all prompts", "all devices"}]
-        if self.stable:
+        if self.averages:
             devices = [row for row in devices if row.quantity in {"utilisation", "mean in system"}]
         left_out = f" ({_SHOWN} of {len(devices)} rows by device)" if len(devices) > 2 * _SHOWN else ""
         if left_out:
             devices = devices[:_SHOWN]
-        of = f"{self.kept:,} prompts" if self.stable else f"{len(self.record.prompts):,} prompts, all that came"
+        of = f"{self.timed:,} prompts" if self.averages else f"{len(self.record.prompts):,} prompts, all that came"
         marked = "; ! is outside of what such runs show" if any(row.within is False for row in self.rows) else ""
         return Table(
             f"measured ({of}) beside simulation and theory with {self.system.moa.label}{left_out}{marked}",
             (
-                "figure" if self.stable else "jobs gained a second",
+                "figure" if self.averages else "jobs gained a second",
                 *("measured", "simulated", "95 % of such runs", "off simulated"),
-                *(("theory", "scenario") if self.stable else ("fluid limit", "scenario")),
+                *(("theory", "scenario") if self.averages else ("fluid limit", "scenario")),
             ),
             tuple(row.cells() for row in [*overall, *devices]),
         )
@@ -317,8 +348,9 @@ class MeasuredRun(Result):
         rows = []
         for d, each in enumerate(self._service()[:_SHOWN]):
             cells = [self.record.names[d], f"{each['inferences']:,}"]
-            for stage in _STAGES:
-                cells += [show_seconds(each["measured"][stage]), show_seconds(each["scenario"][stage])]
+            for place, stage in enumerate(_STAGES):
+                ran = ((self.record.jobs.device == d) & (self.record.jobs.kind == place)).any()
+                cells += [show_seconds(each["measured"][stage]) if ran else "-", show_seconds(each["scenario"][stage])]
             rows.append((*cells, show_number(each["scv"])))
         heads = ("device", "inferences", "first", "scenario", "later", "scenario", "aggregate", "scenario", "SCV")
         n = self.system.n_devices
@@ -358,23 +390,31 @@ def evaluate(
     Notes
     -----
     The simulated runs are as long as the live one, start from empty queues like it, and are cut like it: nothing depends on
-    how long a warm-up is. The theory's figures are those of the steady state.
+    how long a warm-up is. Where prompts came as in a list, the simulated runs have the same prompts at the same times. The
+    theory's figures are those of the steady state with Poisson arrivals.
     """
     at_measured = measured_system(system, record)
     observed, n_prompts = observe(record), len(record.prompts)
-    simulated = expected(at_measured, n_prompts, seed=seed, runs=runs, progress=progress)
+    listed = listed_arrivals(record)
+    stopped_after = _stop(record) if record.facts.get("partial") else math.inf
+    simulated = expected(
+        at_measured, n_prompts, arrivals=listed, stopped_after=stopped_after, seed=seed, runs=runs, progress=progress
+    )
     theory, nominal = latency(at_measured), latency(system)
-    cut = simulated.cut if theory.stable else Cut(left_out=0, cut_off=0)
+    averages = theory.stable or listed is not None
+    cut = simulated.cut if averages else Cut(left_out=0, cut_off=0)
     window = observed.window(cut.left_out, cut.cut_off)
-    batches = fitting_batches(window.last - window.first)
+    batches = 1 if listed is not None else fitting_batches(window.last - window.first)
     measured = figures_with_intervals(observed, window, batches)
     grown = growth_rates(observed)
-    if theory.stable:
+    if math.isfinite(stopped_after):
+        grown = np.full_like(grown, np.nan)  # jobs that were never done are in no record
+    if averages:
         rows = tuple(steady_rows(record.names, measured, simulated, theory, nominal))
     else:
         rates = measured_rates(record)
         came = at_measured.with_rates(rates) if rates.any() else at_measured
-        bounded = record.count(REFUSED) > 0
+        bounded = record.count(REFUSED) > 0 or math.isfinite(stopped_after)
         rows = tuple(growth_rows(record.names, grown, simulated, overload(came), overload(system), bounded=bounded))
     return MeasuredRun(
         system=system,
@@ -392,3 +432,10 @@ def evaluate(
         replayed=replay_run(record, system),
         rows=rows,
     )
+
+
+def _stop(record: RunRecord) -> float:
+    """Seconds from when the last prompt was to be sent to the last thing that an interrupted run tells of."""
+    told = [record.prompts.sent, record.prompts.answered, record.jobs.ended]
+    latest = max(float(np.nanmax(times)) for times in told if times.size and not np.isnan(times).all())
+    return max(0.0, latest - float(record.prompts.intended[-1]))

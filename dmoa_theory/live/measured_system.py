@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.checks import FloatArray
 from dmoa_theory.model.run_record import RunRecord
 from dmoa_theory.model.service import Law, ServiceTime, Stage
 from dmoa_theory.model.service_samples import sample_scv
 from dmoa_theory.model.system import System
 
-__all__ = ["measured_rates", "measured_service", "measured_system"]
+__all__ = ["listed_arrivals", "measured_rates", "measured_service", "measured_system"]
 
 #: A clock ticks: an inference that took no time by it took this long, s.
 _SHORTEST = 1e-9
@@ -75,6 +76,14 @@ def measured_system(system: System, record: RunRecord) -> System:
     if system.n_devices != record.n_devices:
         raise InputError("run", f"{record.n_devices} devices", f"a run of this scenario, which has {system.n_devices}")
     return replace(system, service=measured_service(record))
+
+
+def listed_arrivals(record: RunRecord) -> ArrivalLog | None:
+    """The prompts of a run that were sent at the times of a list, as they were to be sent; None where times were drawn."""
+    name = record.facts.get("list")
+    if name is None:
+        return None
+    return ArrivalLog(time=record.prompts.intended, user=record.prompts.user, n_devices=record.n_devices, name=name)
 
 
 def measured_rates(record: RunRecord) -> FloatArray:

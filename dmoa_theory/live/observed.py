@@ -6,6 +6,7 @@ other.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,25 +141,27 @@ def stage_kind(prompt: IntArray, stage: IntArray, layers: list[int], user: IntAr
     return np.where(stage == 0, int(Stage.FIRST), kind)
 
 
-def observe_trajectory(run: Trajectory) -> Observed:
-    """A simulated run."""
+def observe_trajectory(run: Trajectory, *, stopped_after: float = math.inf) -> Observed:
+    """A simulated run; stopped so long after its last prompt came, it shows what was done by then."""
+    stop = float(run.trace.arrival[-1]) + stopped_after
     trace = run.trace
     number = np.arange(trace.n_stages) - trace.stage_start[trace.stage_query]
     layers = np.diff(trace.stage_start) - 1  # of every query: each is a "user" of its own here
     kind = stage_kind(trace.stage_query, number, layers.tolist(), np.arange(trace.n_queries))
     forked = np.concatenate(([0.0], run.stage_end[:-1]))
     forked[trace.stage_start[:-1]] = trace.arrival
+    done = run.end <= stop
     return Observed(
         n_devices=trace.n_devices,
         arrival=trace.arrival,
-        latency=run.latency,
+        latency=np.where(run.query_end <= stop, run.latency, np.nan),
         user=trace.user,
         stage_prompt=trace.stage_query,
         stage_kind=kind,
-        stage_duration=run.stage_end - forked,
-        device=trace.device,
-        kind=kind[trace.job_stage],
-        reached=run.reached,
-        start=run.start,
-        end=run.end,
+        stage_duration=np.where(run.stage_end <= stop, run.stage_end - forked, np.nan),
+        device=trace.device[done],
+        kind=kind[trace.job_stage][done],
+        reached=run.reached[done],
+        start=run.start[done],
+        end=run.end[done],
     )

@@ -21,7 +21,7 @@ _SAME = 1e-9
 
 
 def sped_up(system: System, speed: float) -> System:
-    """Exact: the system in which everything takes ``1 / speed`` of its time, so that all loads stay.
+    """Exact: the system in which everything takes ``1 / speed`` of its time, so that all loads stay; its list of prompts too.
 
     Parameters
     ----------
@@ -50,12 +50,14 @@ def sped_up(system: System, speed: float) -> System:
     known = system.service.for_k(max(ks))
     samples = None if known.samples is None else tuple(times / speed for times in known.samples)
     service = replace(known, mean=known.mean / speed, mean_error=np.asarray(known.mean_error) / speed, samples=samples)
+    log = None if system.log is None else replace(system.log, time=np.asarray(system.log.time) / speed)
     return replace(
         system,
         service=service,
+        log=log,
         network=replace(system.network, link_delay=np.asarray(system.network.link_delay) / speed),
         link_rate=None if system.link_rate is None else system.link_rate * speed,
-        arrival_rate=system.rates * speed,
+        arrival_rate=system.rates * speed if log is None else log.rates,
     )
 
 
@@ -124,8 +126,10 @@ def scenario_as_run(scenario: System, record: RunRecord, folder: Path) -> System
 
 
 def _at_the_load(system: System, record: RunRecord) -> System:
-    """The rates of the run, where it says that it scaled all of them alike and they are in proportion, or they are the same."""
+    """The rates of the run, where they are the same, or scaled all alike and it says so, or those of a list of prompts."""
     rates = np.asarray(record.facts["rates"], dtype=np.float64)
+    if record.facts.get("list") is not None:
+        return system.with_rates(rates)
     scaled = record.facts.get("load") is not None
     factor = rates.sum() / system.rates.sum() if scaled else 1.0
     return system.with_rates(rates) if np.allclose(rates, factor * system.rates, rtol=_SAME, atol=0) else system

@@ -15,14 +15,20 @@ from dmoa_theory.model.checks import LARGEST, FloatArray, IntArray, owned, read_
 from dmoa_theory.model.network import Network
 from dmoa_theory.text_files import csv_rows, read_text
 
-__all__ = ["ArrivalLog", "Dispersion", "read_arrivals"]
+__all__ = ["FEWEST_PROMPTS", "ArrivalLog", "Dispersion", "read_arrivals"]
 
 _COLUMNS = ("time", "user")
 _TIME = "seconds, or a date and time such as 2026-05-04T09:30:00"
 # Days since 1900 of the years 2000 to 2100, which is how spreadsheets keep dates, and the longest list of them.
 _DAYS, _LONGEST = (36_526.0, 73_050.0), 400.0
+# Share of different times below which they are taken for rounded.
+_DISTINCT = 0.9
 #: Prompts in a window on average, and fewest windows, when prompts are counted window by window.
 _IN_A_WINDOW, _FEWEST_WINDOWS = 10, 5
+#: Prompts for there to be a rate.
+FEWEST_PROMPTS = 3
+# Prompts fewer than which are told to leave their rates uncertain.
+_FEW = 100
 
 
 class Dispersion(NamedTuple):
@@ -59,14 +65,14 @@ class ArrivalLog:
     Raises
     ------
     InputError
-        When there are fewer than two prompts, a time is not finite or all are the same, or a user is no device.
+        When there are fewer than three prompts, a time is not finite or all are the same, or a user is no device.
 
     Examples
     --------
     >>> from dmoa_theory.model.arrival_log import ArrivalLog
     >>> log = ArrivalLog(time=[60.0, 0.0, 20.0], user=[0, 0, 1], n_devices=2)
     >>> log.time.tolist(), log.rates.round(4).tolist()
-    ([0.0, 20.0, 60.0], [0.0222, 0.0111])
+    ([0.0, 20.0, 60.0], [0.0111, 0.0056])
     """
 
     time: npt.ArrayLike
@@ -80,8 +86,8 @@ class ArrivalLog:
         time, user = np.asarray(self.time, dtype=np.float64), np.asarray(self.user)
         if time.ndim != 1:
             raise InputError("time", f"shape {time.shape}", "one time for each prompt")
-        if time.size < 2:
-            raise InputError("prompts", time.size, "two or more, for there to be a rate")
+        if time.size < FEWEST_PROMPTS:
+            raise InputError("prompts", time.size, f"{FEWEST_PROMPTS} or more, for there to be a rate")
         if user.shape != time.shape or user.dtype.kind not in "iu" or not ((user >= 0) & (user < self.n_devices)).all():
             raise InputError("user", f"shape {user.shape}", f"for each prompt a device from 0 to {self.n_devices - 1}")
         if not (np.abs(time) <= LARGEST).all():
@@ -109,9 +115,26 @@ class ArrivalLog:
 
     @property
     def rates(self) -> FloatArray:
-        """Estimate, unbiased for equal rates: arrival rates, the gaps counted and shared by prompts; shape (n,), prompts/s."""
-        total = (self.prompts - 1) / self.span
+        """Estimate, unbiased for Poisson arrivals: arrival rates; shape (n,), prompts/s.
+
+        From the first of N prompts to the last a Poisson process of rate r takes N - 1 gaps, a gamma variate whose inverse has
+        the mean r / (N - 2).
+        """
+        total = (self.prompts - 2) / self.span
         return np.asarray(total * self.counts / self.prompts)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What to be wary of in the list, one sentence each."""
+        found = [self.remark] if self.remark else []
+        if self.prompts < _FEW:
+            found.append(f"{self.prompts} prompts tell rates {self._error()}")
+        return tuple(found)
+
+    def _error(self) -> str:
+        """How far the total rate may be off: of an inverse gamma variate, relative to its mean."""
+        if self.prompts <= FEWEST_PROMPTS:
+            return "hardly at all"
+        return f"to some {100 / np.sqrt(self.prompts - FEWEST_PROMPTS):.0f} % only (standard error of their total)"
 
     def dispersion(self) -> Dispersion:
         """Estimate: how unevenly prompts came, beside a Poisson process.
@@ -194,6 +217,8 @@ def read_arrivals(path: Path, network: Network) -> ArrivalLog:
 
 def _wary(times: list[float], kind: str | None) -> str:
     """What may be wrong with times that can be read."""
+    if len(set(times)) < _DISTINCT * len(times) and all(time % 60 == 0 for time in times):
+        return "times are rounded to the minute, so that prompts of one minute count as coming at once"
     if kind != "seconds" or not times or not _DAYS[0] <= min(times) <= max(times) <= _DAYS[1]:
         return ""
     if max(times) - min(times) > _LONGEST or all(time.is_integer() for time in times):

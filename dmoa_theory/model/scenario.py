@@ -180,7 +180,7 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
             constraints=constraints,
             accuracy=_accuracy_name(scenario.accuracy.table, folder),
             title=scenario.title or path.stem,
-            log=log if factor == 1 else None,
+            log=log,
             remarks=(
                 *(() if graph is None else _overridden(scenario, graph)),
                 *(() if log is None else _of_log(log, scenario.arrivals.rate, factor)),
@@ -194,7 +194,7 @@ def _of_log(log: ArrivalLog, rate: Any, factor: float) -> Iterator[str]:
         yield f"the rates of {log.name} take the place of arrivals.rate"
     if factor != 1:
         yield f"the prompts of {log.name} are not played: only their rates are taken, times {factor:g}"
-        return
+    yield from (f"{log.name}: {remark}" for remark in log.remarks())
     seen = log.dispersion()
     if seen.chance < _DOUBTFUL:
         yield (

@@ -68,7 +68,7 @@ class System:
     remarks : tuple of str
         What to be wary of in where it comes from.
     log : ArrivalLog, optional
-        The prompts as they came that the rates were taken from; systems with other rates have none.
+        The prompts as they came that the rates were taken from; dropped where the rates are others.
 
     Raises
     ------
@@ -112,8 +112,8 @@ class System:
             size = getattr(part, "n_users" if part is self.moa else "n_devices", None)
             if size is not None and size != n:
                 raise InputError(name, f"{size} values", f"one number, or a list of {n} (one a device)")
-        if self.log is not None and self.log.n_devices != n:
-            raise InputError("log", f"of {self.log.n_devices} devices", f"one of {n}")
+        if self.log is not None and not np.array_equal(rate, self.log.rates):
+            object.__setattr__(self, "log", None)
         weight = self.moa.selection_weight
         if weight is not None and weight.size != self.network.n_links:
             raise InputError("selection", f"{weight.size} weights", f"one for each of the {self.network.n_links} links")
@@ -216,7 +216,7 @@ class System:
 
     def with_rates(self, arrival_rate: FloatLike) -> System:
         """The same system under other arrival rates."""
-        return replace(self, arrival_rate=arrival_rate, log=None)
+        return replace(self, arrival_rate=arrival_rate)
 
     # -- what it is -----------------------------------------------------------------------------------------------
 

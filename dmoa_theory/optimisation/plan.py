@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
+from dmoa_theory.errors import InputError
 from dmoa_theory.model.system import System
 from dmoa_theory.optimisation.candidates import Candidate, Evaluations
 from dmoa_theory.optimisation.choose import Decision, optimise
@@ -19,8 +20,8 @@ from dmoa_theory.stability.region import StabilityRegion, stability_region
 
 __all__ = ["Plan", "make_plan"]
 
-# Configurations that are replayed at most, and the part of the work that comes before.
-_REPLAYED, _CHOOSING = 8, 0.7
+# The part of the work that comes before lists are played.
+_CHOOSING = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -39,7 +40,9 @@ class Plan(Result):
         Its latency if every mean service time were two standard errors longer; None where they are known exactly.
     replayed : tuple of Replayed
         Where the system knows its prompts one by one: the configurations that meet the limits in theory, under those prompts;
-        what is recommended first, then what was chosen, then the most accurate.
+        what is recommended first, then what was chosen, then the others, the most accurate first.
+    not_replayed : str
+        Why they were not played, where they could not.
     remark : str
         What has to be said of the scenario's own configuration; empty when nothing has.
     """
@@ -53,6 +56,7 @@ class Plan(Result):
     settled_latency: LatencyEstimate | None
     slower: LatencyEstimate | None = None
     replayed: tuple[Replayed, ...] = ()
+    not_replayed: str = ""
     remark: str = ""
 
     @property
@@ -80,7 +84,7 @@ class Plan(Result):
 
     def warnings(self) -> tuple[str, ...]:
         """What to be wary of, one sentence each."""
-        return (*((self.remark,) if self.remark else ()), *self.decision.warnings())
+        return (*(text for text in (self.remark, self.not_replayed) if text), *self.decision.warnings())
 
     def table(self) -> Table:
         """Every configuration, and what keeps it out."""
@@ -131,14 +135,18 @@ def make_plan(
         held = at_upper_limits(settled.system, [picked.k if picked.M else 0])
         slower = None if held is settled.system else latency(held)
     replayed: tuple[Replayed, ...] = ()
+    not_replayed = ""
     if listed:
-        replayed = replay_list(
-            lambda candidate: evaluations.estimate(candidate.M, candidate.k).system,
-            _worth_replaying(decision),
-            evaluations.limits,
-            seed=seed,
-            progress=lambda share: tell(_CHOOSING + (1 - _CHOOSING) * share),
-        )
+        try:
+            replayed = replay_list(
+                lambda candidate: evaluations.estimate(candidate.M, candidate.k).system,
+                _worth_replaying(decision),
+                evaluations.limits,
+                seed=seed,
+                progress=lambda share: tell(_CHOOSING + (1 - _CHOOSING) * share),
+            )
+        except InputError as error:
+            not_replayed = f"the list of prompts is not played: {error}"
     return Plan(
         region=stability_region(system),
         latency=_as_configured(system, evaluations),
@@ -147,6 +155,7 @@ def make_plan(
         settled_latency=settled,
         slower=slower,
         replayed=replayed,
+        not_replayed=not_replayed,
         remark=remark,
     )
 
@@ -155,7 +164,7 @@ def _worth_replaying(decision: Decision) -> list[Candidate]:
     """What is recommended, what was chosen, and the most accurate of the others that meet the limits in theory."""
     others = sorted((c for c in decision.candidates if c.feasible), key=lambda c: (-c.accuracy, c.mean_latency))
     ranked = [c for c in (decision.recommended, decision.choice, *others) if c is not None]
-    return list({c.configuration: c for c in ranked}.values())[:_REPLAYED]
+    return list({c.configuration: c for c in ranked}.values())
 
 
 def _slower(estimate: LatencyEstimate) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from dmoa_theory.model.system import System
 from dmoa_theory.optimisation.candidates import Candidate
 from dmoa_theory.optimisation.limits import LATENCIES, Limits
-from dmoa_theory.optimisation.verify import Tried
+from dmoa_theory.optimisation.verify import Tried, largest, verdict
 from dmoa_theory.simulation.bursts.burst import simulate_burst
 from dmoa_theory.simulation.bursts.burst_result import BurstResult
 
@@ -29,12 +29,22 @@ class Replayed:
     result : BurstResult
         Runs of the list, and beside them Poisson arrivals at its rates.
     figures : tuple of Tried
-        Mean, p95 and p99 of all prompts.
+        Mean, p95 and p99 of all prompts, and of the user for whom they are the largest.
     """
 
     candidate: Candidate
     result: BurstResult
     figures: tuple[Tried, ...]
+
+    @property
+    def list_name(self) -> str:
+        """Of the list, in words."""
+        return "" if self.result.log is None else self.result.log.name or "the list"
+
+    @property
+    def holds(self) -> bool:
+        """Whether every limit is met by more than the interval."""
+        return all(each.holds for each in self.figures if each.allowed is not None)
 
     @property
     def misses(self) -> tuple[Tried, ...]:
@@ -68,13 +78,15 @@ def replay_list(
         The system as configured, with its list of prompts.
     candidates : sequence of Candidate
     limits : Limits
-        Those on the latency of all prompts are held against.
+        Those on latency are held against.
     seed : int
     progress : callable, optional
         Told the fraction done, from 0 to 1.
 
     Raises
     ------
+    InputError
+        When the list is too long to be played.
     KeyboardInterrupt
         When a simulation was interrupted.
     """
@@ -88,6 +100,7 @@ def replay_list(
             arrivals=system.log,
             replications=runs,
             seed=seed,
+            points=2,  # nobody looks at the queues
             progress=None if progress is None else lambda part, at=place: progress((at + part) / len(candidates)),  # type: ignore[misc]
         ).whole()
         found.append(Replayed(candidate=candidate, result=result, figures=held_against(result, limits)))
@@ -95,15 +108,17 @@ def replay_list(
 
 
 def held_against(result: BurstResult, limits: Limits) -> tuple[Tried, ...]:
-    """Mean, p95 and p99 of finite runs beside the limits on them and, where those were run too, Poisson arrivals' figures."""
+    """Latencies of finite runs beside the limits on them; those of all prompts beside Poisson arrivals', if those were run.
+
+    A limit on every user is held against all of them together (:func:`dmoa_theory.optimisation.verify.verdict`).
+    """
     allowed, tried = limits.latencies, []
-    for name in ("mean_latency", "p95_latency", "p99_latency"):
-        figure = LATENCIES[name]
-        interval, limit = getattr(result, figure), allowed.get(name)
-        value, half = float(interval.value), float(interval.half_width)
-        predicted = None if result.poisson is None else float(getattr(result.poisson, figure).value)
-        holds = None
-        if limit is not None:  # an interval that is not known decides nothing
-            holds = True if value + half <= limit else False if value - half > limit else None
+    for name, figure in LATENCIES.items():
+        of_users = figure.startswith("user_")
+        interval = getattr(result.users if of_users else result, figure.removeprefix("user_"))
+        value, half = largest(interval)
+        limit = allowed.get(name)
+        predicted = None if of_users or result.poisson is None else float(getattr(result.poisson, figure).value)
+        holds = None if limit is None else verdict(interval, limit)
         tried.append(Tried(name=name, value=value, half_width=half, predicted=predicted, allowed=limit, holds=holds))
     return tuple(tried)

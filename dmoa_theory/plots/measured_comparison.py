@@ -44,7 +44,9 @@ def plot_measured(comparison: MeasuredComparison, *, ax: Axes | None = None) -> 
     with house_style():
         axes = ax if ax is not None else new_axes(7.2, 1.9 + 0.27 * len(rows))
         run = comparison.run
-        state = f"{run.system.moa.label}, {run.record.facts['mode']}, {run.kept:,} prompts, {run.simulated.runs} simulated runs"
+        state = (
+            f"{run.system.moa.label}, {run.record.facts['mode']}, {run.timed:,} prompts, {run.simulated.runs} simulated runs"
+        )
         heading(axes, "Measured beside theory and simulation", state)
         axes.use_sticky_edges = False  # bars keep off the frame
         axes.axvline(0.0, color=INK, linewidth=0.8, zorder=1)

@@ -133,7 +133,7 @@ def plot_live_queues(result: MeasuredRun, *, ax: Axes | None = None) -> Axes:
         heading(axes, _whose_jobs(order.size, there.shape[1]), _state(result))
         handles: list[Artist] = []
         last = float(observed.arrival[-1])
-        overloaded = not result.stable
+        overloaded = not result.averages
         for place, d in enumerate(np.sort(order).tolist()):
             colour = PALETTE[place]
             handles += axes.plot(
@@ -243,9 +243,10 @@ def _state(result: MeasuredRun) -> str:
     facts = result.record.facts
     engine = facts.get("backend") or "no LLM"
     partial = "interrupted; " if result.partial else ""
-    overloaded = "" if result.stable else "; OVERLOADED"
-    figures = f"; mean of {result.kept:,}: {show_seconds(float(result.figures['mean'].value))}" if result.stable else ""
+    overloaded = "" if result.averages else "; OVERLOADED"
+    figures = f"; mean of {result.timed:,}: {show_seconds(float(result.figures['mean'].value))}" if result.averages else ""
+    listed = "" if result.list_name is None else f"; prompts as in {result.list_name}, theory: Poisson"
     return (
         f"{partial}{facts.get('mode')} ({engine}), {result.system.moa.label}: {result.answered:,} prompts answered{figures}"
-        f"{overloaded}"
+        f"{overloaded}{listed}"
     )

@@ -101,6 +101,23 @@ def test_a_misfit_that_repeats_confirm_is_not_taken_for_precision():
     assert found[1] > 0.9 * found[0] > 0.005
 
 
+def test_samples_without_a_decode_step_do_not_make_decoding_more_certain():
+    """Logs of real requests have many of a single token; they tell nothing of how decoding varies."""
+    rng = np.random.default_rng(4)
+    p, o = np.tile(CELLS, (40, 1)).T
+    prefill, decode = spans(p, o) * np.exp(0.1 * rng.normal(size=(2, p.size)))
+    single = np.tile([32.0, 128.0, 512.0], 160)
+    single_prefill = spans(single, np.ones_like(single))[0] * np.exp(0.1 * rng.normal(size=single.size))
+    by = np.array([20.0, 20 * (100 + 10)])
+    errors = []
+    for some in (0, single.size):
+        times = np.concatenate([prefill, single_prefill[:some]]), np.concatenate([decode, np.zeros(some)])
+        lengths = np.concatenate([p, single[:some]]), np.concatenate([o, np.ones(some)])
+        cov = covariance._bootstrap(*lengths, *times, TRUTH, np.random.default_rng(0))
+        errors.append(np.sqrt(by @ cov[3:, 3:] @ by))
+    assert errors[1] == pytest.approx(errors[0], rel=0.2)
+
+
 def test_a_speed_that_wanders_widens_all_coefficients_together():
     p, o = np.tile(CELLS, (6, 1)).T
     prefill, decode = spans(p, o)

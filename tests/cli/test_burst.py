@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dmoa_theory.cli.schema import read_schema
 from dmoa_theory.simulation.bursts.burst_run import Run, play
 
-FILES = {"burst.json", "burst.csv", "queues.csv", "trajectories.csv", "trajectories.png"}
+FILES = {"burst.json", "burst.csv", "users.csv", "queues.csv", "trajectories.csv", "trajectories.png"}
 
 
 def test_json_keeps_its_schema(dmoa: Callable[..., Any], scenario: Callable[..., Path]) -> None:
@@ -88,6 +89,8 @@ def test_files_are_whole(dmoa: Callable[..., Any], scenario: Callable[..., Path]
     assert [row["prompts"] for row in rows] == ["all", "1", "2", "3", "4", "5"]
     assert float(rows[0]["mean_s"]) == printed.json["mean"]["value"]
     assert len(list(csv.DictReader(files["queues.csv"].decode().splitlines()))) == 4
+    asked = [float(row["prompts_per_run"]) for row in csv.DictReader(files["users.csv"].decode().splitlines())]
+    assert sum(asked) == pytest.approx(5)
     looks = list(csv.DictReader(files["trajectories.csv"].decode().splitlines()))
     assert len(looks) == 5 * len(printed.json["trajectories"]["time"])
     assert {row["device"] for row in looks} == {"mean of devices", *(f"device-{d}" for d in range(4))}
@@ -144,8 +147,11 @@ def test_prompts_as_they_came(dmoa: Callable[..., Any], scenario: Callable[..., 
     told = document["arrivals"]
     assert (told["file"], told["span"], document["prompts"]) == ("log.csv", 900 * 19 + 40, 100)
     assert [user["prompts"] for user in told["per_user"]] == [25] * 4
-    assert sum(user["rate"] for user in told["per_user"]) == pytest.approx(99 / told["span"])
+    assert sum(user["rate"] for user in told["per_user"]) == pytest.approx(98 / told["span"])
     assert told["gap_scv"] > 2
+    assert [user["prompts_per_run"] for user in document["per_user"]] == [25] * 4
+    by_user = [user["mean"]["value"] for user in document["per_user"]]
+    assert np.mean(by_user) == pytest.approx(document["mean"]["value"])
     assert document["mean"]["value"] > 1.2 * told["poisson"]["mean"]["value"]
     report = dmoa("burst", scenario(), "--arrivals", log, "--replications", 10, "--out", tmp_path / "out")
     said = " ".join(report.out.split())
@@ -153,8 +159,11 @@ def test_prompts_as_they_came(dmoa: Callable[..., Any], scenario: Callable[..., 
     assert "100 prompts as in log.csv with M=1, k=2, from empty queues (simulated, 10 runs)" in said
     assert "Poisson arrivals" in said
     assert "100 prompts of all 4 devices in 4.76 h; their number in" in said
-    assert "Latency is not that of Poisson arrivals at the same rates" in said
-    assert "device-0 25 5.2 per hour 7.2 per hour" in said
+    assert "Latency is mean 1." in said
+    assert "as long as with Poisson arrivals at the same rates" in said
+    assert "Another (M, k) or load has another ratio" in said
+    assert "device-0 25 5.1" in said
+    assert "which is in the scenario mean latency p95" in said
     assert {entry.name for entry in (tmp_path / "out").iterdir()} == FILES
 
 
@@ -204,7 +213,26 @@ def test_the_scenarios_own_list(dmoa: Callable[..., Any], scenario: Callable[...
         assert p95["allowed"] == 250
         assert (p95["holds"] is False) == (p95["value"] - p95["ci95"] > 250) == ("p95_latency" in each["misses"])
     said = " ".join(dmoa("plan", path).out.split())
-    assert "Under the 100 prompts of log.csv as they came (100 runs each; in brackets Poisson arrivals):" in said
+    assert (
+        "Under the 100 prompts of log.csv as they came, from empty queues (100 runs each; in brackets Poisson arrivals):"
+        in said
+    )
     assert ("Beware: under these prompts" in said) == bool(first["misses"])
     assert dmoa("plan", path, "--no-simulation", "--json").checked("plan")["replayed"] == []
     assert "not beside log" in dmoa("plan", path, "--set", "arrivals.rate_of.device-0=0.1").complaint()
+
+
+def test_a_list_that_is_too_long_is_not_played_by_a_plan_and_that_is_told(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmoa_theory.simulation.bursts.burst.MOST_LATENCIES", 500)
+    rows = "".join(f"{131 * i % 9000},device-{i % 4}\n" for i in range(100))
+    (tmp_path / "log.csv").write_text("time,user\n" + rows, encoding="utf-8")
+    path = scenario(("rate = 0.002", 'log = "log.csv"'))
+    answer = dmoa("plan", path)
+    assert answer.code == 0
+    said = " ".join(answer.out.split())
+    assert (
+        "Beware: the list of prompts is not played: arrivals = 100 prompts: a whole number from 1 to 5 with 100 runs." in said
+    )
+    assert "N-1 secure" in dmoa("whatif", path).out  # on the rates of the list alone

@@ -399,3 +399,30 @@ def _nodes_of(parent: int) -> list[int]:
         except OSError:
             continue
     return [pid for pid in found if os.path.exists(f"/proc/{pid}")]
+
+
+def test_prompts_as_they_came_are_sent_like_that(dmoa: Callable[..., Any], desks: Path, tmp_path: Path) -> None:
+    """From a file or the scenario's own list, which --queries makes a rate of; the run is evaluated again from its folder."""
+    rows = "".join(f"{0.5 * (i // 4):.1f},{name}\n" for i, name in enumerate(["left", "left", "middle", "left"] * 6))
+    (tmp_path / "bouts.csv").write_text("time,user\n" + rows)
+    out = tmp_path / "run"
+    answer = dmoa("testbed", desks, "--arrivals", tmp_path / "bouts.csv", "--json", "--out", out)
+    document = answer.checked("testbed")
+    assert (document["queries"], document["warm_up"], document["cut_off"]) == (24, 0, 0)
+    assert any(reason.startswith("prompts came as in bouts.csv: ") for reason in document["reasons"])
+    with (out / "prompts.csv").open() as table:
+        assert [float(row["intended"]) for row in csv.DictReader(table)] == [0.5 * (i // 4) for i in range(24)]
+    assert dmoa("testbed", "--from", out, "--json").checked("testbed") == document
+    beside = dmoa("compare", desks, "--measured", out, "--queries", 2000)
+    assert "Of the run: prompts came as in bouts.csv" in " ".join(beside.out.split())
+    own = tmp_path / "own.toml"
+    own.write_text(QUICK.replace("rate = 2.0", 'log = "bouts.csv"'))
+    report = dmoa("testbed", own, "--speed", 2)
+    said = " ".join(report.out.split())
+    assert "24 of 24 prompts answered" in said
+    assert "runs of the same prompts at the same times" in said
+    drawn = dmoa("testbed", own, "--queries", 10, "--json").checked("testbed")
+    assert drawn["queries"] == 10
+    assert not any("bouts.csv: theory" in reason for reason in drawn["reasons"])
+    for option in (("--queries", 5), ("--load", 0.5)):
+        assert "not beside --arrivals" in dmoa("testbed", desks, "--arrivals", tmp_path / "bouts.csv", *option).complaint()

@@ -13,6 +13,7 @@ from dmoa_theory import System
 from dmoa_theory.errors import InputError
 from dmoa_theory.live.measured_run import evaluate
 from dmoa_theory.live.replayed import replay_run
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.moa import MoA
 from dmoa_theory.model.run_record import DONE
 
@@ -104,3 +105,20 @@ def test_more_devices_than_a_machine_can_play_are_refused() -> None:
     lone = System.from_arrays(np.zeros((65, 65)).tolist(), 0.1, 1.0, M=0, k=0)
     with pytest.raises(InputError, match="at most 64"):
         run_testbed(lone, RunPlan(mode="paced", prompts=1))
+
+
+def test_a_list_is_sent_as_it_came() -> None:
+    """Its times and users, whatever the rates are; the simulated runs have the same prompts."""
+    log = ArrivalLog(time=np.repeat(0.4 * np.arange(5), 4), user=[0, 1, 1, 1] * 5, n_devices=3, name="bouts.csv")
+    system = System.from_arrays(TRIANGLE, log.rates, [0.02, 0.03, 0.04], M=1, k=1, scv=0.5)
+    run = run_testbed(system, RunPlan(mode="paced", prompts=20, arrivals=log, seed=4))
+    _checked(system, run, 20)
+    assert run.record.prompts.intended.tolist() == np.asarray(log.time).tolist()
+    assert run.record.prompts.user.tolist() == np.asarray(log.user).tolist()
+    assert (run.record.facts["list"], run.record.facts["rates"]) == ("bouts.csv", log.rates.tolist())
+    result = evaluate(run.record, system, runs=20)
+    assert (result.kept, result.list_name) == (20, "bouts.csv")
+    with pytest.raises(InputError, match="20, as in the list"):
+        RunPlan(mode="paced", prompts=19, arrivals=log)
+    with pytest.raises(InputError, match="4 devices: 3, as in the scenario"):
+        run_testbed(system, RunPlan(mode="paced", prompts=20, arrivals=replace(log, n_devices=4)))

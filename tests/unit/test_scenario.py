@@ -146,7 +146,7 @@ def test_the_list_of_prompts_of_the_example(read: Callable[..., System], tmp_pat
     rows = [f"{900 * (i // 20) + 10 * (i % 20)},desk-{1 + i % 2}\n" for i in range(100)]
     (tmp_path / "prompts.csv").write_text("time,user\n" + "".join(rows), encoding="utf-8")
     system = read(_uncommented(EXAMPLE, "log"))
-    assert system.rates == pytest.approx([99 / 3790 / 2, 99 / 3790 / 2, 0, 0])
+    assert system.rates == pytest.approx([98 / 3790 / 2, 98 / 3790 / 2, 0, 0])
     replaced, clumped = system.remarks
     assert replaced == "the rates of prompts.csv take the place of arrivals.rate"
     assert "the prompts of prompts.csv come in clumps" in clumped

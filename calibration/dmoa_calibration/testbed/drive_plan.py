@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.model.checks import FloatArray, IntArray, owned
 from dmoa_theory.model.system import System
 
-__all__ = ["QUESTIONS", "ArrivalPlan", "Instruction", "plan_arrivals", "read_instructions"]
+__all__ = ["QUESTIONS", "ArrivalPlan", "Instruction", "as_listed", "plan_arrivals", "read_instructions"]
 
 #: What is asked where no prompts are given.
 QUESTIONS = (
@@ -69,6 +70,11 @@ def plan_arrivals(system: System, prompts: int, seed: int) -> ArrivalPlan:
     gaps = rng.standard_exponential(prompts)
     user = rng.choice(system.n_devices, size=prompts, p=system.rates / total)
     return ArrivalPlan(time=np.cumsum(gaps) / total, user=user)
+
+
+def as_listed(log: ArrivalLog) -> ArrivalPlan:
+    """The prompts of a list, at its times from the first one on."""
+    return ArrivalPlan(time=np.asarray(log.time), user=np.asarray(log.user))
 
 
 @dataclass(frozen=True, slots=True)

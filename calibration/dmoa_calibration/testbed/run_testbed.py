@@ -17,13 +17,14 @@ import numpy as np
 from dmoa_calibration.hardware import describe_hardware
 from dmoa_calibration.testbed.config import BackendConfig, Limits, Timeouts
 from dmoa_calibration.testbed.drive import Driven, Snapshot, drive, query_id
-from dmoa_calibration.testbed.drive_plan import QUESTIONS, ArrivalPlan, plan_arrivals
+from dmoa_calibration.testbed.drive_plan import QUESTIONS, ArrivalPlan, as_listed, plan_arrivals
 from dmoa_calibration.testbed.interruptions import Interruptions, interruptions
 from dmoa_calibration.testbed.launch import CLIENT_TOKEN, PEER_KEY, LocalNetwork
 from dmoa_calibration.testbed.run_events import prompt_table, read_events, tables_of
 from dmoa_calibration.testbed.scenario_nodes import device_names, held_ports, node_configs
 from dmoa_theory import __version__
 from dmoa_theory.errors import InputError
+from dmoa_theory.model.arrival_log import FEWEST_PROMPTS, ArrivalLog
 from dmoa_theory.model.run_record import DONE, RunRecord
 from dmoa_theory.model.system import System
 
@@ -48,6 +49,8 @@ class RunPlan:
         The LLM; None with ``paced``, and only then.
     prompts : int
         How many are sent.
+    arrivals : ArrivalLog, optional
+        Send ``prompts`` as listed, instead of as a Poisson process.
     seed : int
         Of arrivals, choices and service times.
     texts : tuple of str
@@ -63,6 +66,7 @@ class RunPlan:
     mode: Literal["paced", "padded", "real"]
     backend: BackendConfig | None = None
     prompts: int
+    arrivals: ArrivalLog | None = None
     seed: int = 0
     texts: tuple[str, ...] = ()
     max_output_tokens: int = 16
@@ -77,6 +81,8 @@ class RunPlan:
             raise InputError("mode", self.mode, f"one of {', '.join(MODES)}")
         if self.prompts < 1:
             raise InputError("queries", self.prompts, "a whole number, 1 or more")
+        if self.arrivals is not None and self.prompts != self.arrivals.prompts:
+            raise InputError("queries", self.prompts, f"{self.arrivals.prompts}, as in the list")
         if (self.backend is None) != (self.mode == "paced"):
             given = InputError.MISSING if self.backend is None else self.backend.name
             raise InputError("backend", given, "an LLM with modes padded and real, paced with mode paced")
@@ -140,6 +146,8 @@ def run_testbed(
     """
     if system.n_devices > MOST_NODES:
         raise InputError("network", f"{system.n_devices} devices", f"at most {MOST_NODES}: each is a process on this machine")
+    if plan.arrivals is not None and plan.arrivals.n_devices != system.n_devices:
+        raise InputError("arrivals", f"{plan.arrivals.n_devices} devices", f"{system.n_devices}, as in the scenario")
     run: TestbedRun | None = None
     with interruptions() as heard, held_ports(system.n_devices) as ports:
         place = Path(tempfile.mkdtemp(prefix="dmoa-testbed-"))
@@ -183,7 +191,7 @@ async def _run(
         client_token={"env": CLIENT_TOKEN},
         **optional,
     )
-    arrivals = plan_arrivals(system, plan.prompts, plan.seed)
+    arrivals = plan_arrivals(system, plan.prompts, plan.seed) if plan.arrivals is None else as_listed(plan.arrivals)
     started = datetime.now(UTC)
     stop, task = asyncio.Event(), asyncio.current_task()
     assert task is not None
@@ -206,11 +214,19 @@ async def _run(
     finally:
         heard.answer_with()
     events = read_events(config.data_dir / "events.jsonl" for config in configs)
-    if driven.stopped and not (driven.outcome == DONE).any():
+    if driven.stopped and not _tells(driven, plan):
         return None
     facts = {"created": started.isoformat(timespec="seconds"), "engine": engine.get("engine"), "ended_nodes": gone}
     record = _record(system, plan, arrivals, driven, events, facts)
     return TestbedRun(record=record, answers=driven.texts, events=_shifted(events, driven.zero), resident=driven.resident)
+
+
+def _tells(driven: Driven, plan: RunPlan) -> bool:
+    """Whether an interrupted run got far enough to be evaluated: an answer, and of a list so many prompts that it has rates."""
+    if plan.arrivals is None:
+        return bool((driven.outcome == DONE).any())
+    sent = driven.plan.time[~np.isnan(driven.sent)]
+    return bool((driven.outcome == DONE).any()) and sent.size >= FEWEST_PROMPTS and bool(sent[-1] > sent[0])
 
 
 def _record(
@@ -239,7 +255,8 @@ def _record(
         "seed": plan.seed,
         "prompts": plan.prompts,
         "partial": driven.stopped,
-        "rates": system.rates.tolist(),
+        "list": None if plan.arrivals is None else plan.arrivals.name or "a list",
+        "rates": (system if plan.arrivals is None else plan.arrivals).rates.tolist(),
         "moa": {"layers": M.tolist(), "k": k.tolist(), "quorum": quorum.tolist()},
         "late": {"count": int(late.size), "more_than": late_after, "largest": float(late.max(initial=0.0))},
         "duplicates": tables.duplicates,

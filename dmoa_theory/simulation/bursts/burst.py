@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from dmoa_theory.simulation.bursts.burst_summary import (
     published_runs,
     queue_trajectories,
 )
+from dmoa_theory.simulation.bursts.user_latencies import user_latencies
 from dmoa_theory.simulation.kernel.engine import TooMuchMemoryError, check_counts
 
 __all__ = ["simulate_burst"]
@@ -128,7 +130,8 @@ def simulate_burst(
         done = _all_played(poisson, seeds, workers, lambda share: None if progress is None else progress(step + step * share))
     except KeyboardInterrupt:
         return result
-    return replace(result, poisson=latencies(done))
+    own = np.array([run.latency.mean() for run in done])
+    return replace(result, poisson=latencies(done), poisson_deviation=deviation(own))
 
 
 def _all_played(
@@ -196,11 +199,13 @@ def _result(runs: FiniteRuns, done: list[Run], seed: int, asked: int) -> BurstRe
         at_once=runs.at_once,
         log=runs.arrivals,
         poisson=None,
+        poisson_deviation=math.nan,
         seed=seed,
         asked=asked,
         replications=len(done),
         prompts_per_run=sum(run.latency.size for run in done) / len(done),
         **latencies(done)._asdict(),
+        users=user_latencies(done, runs.system.n_devices),
         mean_deviation=deviation(means),
         makespan=mean_of_runs(ends),
         makespan_deviation=deviation(ends),

@@ -22,6 +22,7 @@ from dmoa_theory.simulation.bursts.burst_summary import (
     PublishedRuns,
     QueueTrajectories,
 )
+from dmoa_theory.simulation.bursts.user_latencies import UserLatencies
 from dmoa_theory.simulation.output.intervals import Interval
 
 __all__ = ["BurstResult"]
@@ -49,6 +50,8 @@ class BurstResult(Result):
         When and where prompts came, if that was given.
     poisson : Latencies or None
         Beside a log: the same number of prompts with Poisson arrivals at its rates.
+    poisson_deviation : float
+        Standard deviation of the mean latency of one run of those, s: how far lists of Poisson prompts differ among themselves.
     seed : int
     asked, replications : int
         Runs that were asked for, and that are in; fewer when interrupted.
@@ -56,6 +59,8 @@ class BurstResult(Result):
         Mean.
     mean, p50, p95, p99 : Interval
         Latency over all prompts of all runs, s.
+    users : UserLatencies
+        The same by user.
     mean_deviation : float
         Standard deviation of the mean latency of one run, s: how far a single experiment strays.
     makespan : Interval
@@ -89,6 +94,7 @@ class BurstResult(Result):
     at_once: bool
     log: ArrivalLog | None
     poisson: Latencies | None
+    poisson_deviation: float
     seed: int
     asked: int
     replications: int
@@ -97,6 +103,7 @@ class BurstResult(Result):
     p50: Interval
     p95: Interval
     p99: Interval
+    users: UserLatencies
     mean_deviation: float
     makespan: Interval
     makespan_deviation: float
@@ -170,6 +177,10 @@ class BurstResult(Result):
             found.append(f"published is null: {self.published_reason}")
         return tuple(found)
 
+    @property
+    def _names(self) -> list[str]:
+        return [self.system.network.name(d) for d in range(self.system.n_devices)]
+
     def payload(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         n, name = self.system.n_devices, self.system.network.name
@@ -218,6 +229,7 @@ class BurstResult(Result):
             "mean_waiting": _interval(self.waiting_per_device),
             "mean_waiting_one_run_deviation": self.waiting_deviation,
             "mean_in_system": _interval(self.in_system_per_device),
+            "per_user": self.users.payload(self._names),
             "per_device": devices,
             "by_prompt": by_prompt,
             "trajectories": {
@@ -264,6 +276,7 @@ class BurstResult(Result):
             "gap_scv": seen.gaps,
             "poisson_chance": seen.chance,
             "poisson": poisson,
+            "poisson_one_run_deviation": self.poisson_deviation,
         }
 
     def table(self) -> Table:
@@ -344,6 +357,10 @@ class BurstResult(Result):
         ]
         return [overall, *by_place]
 
+    def user_records(self) -> list[dict[str, Any]]:
+        """One row a user with prompts: plain numbers, units in the names of the columns."""
+        return self.users.records(self._names)
+
     def device_records(self) -> list[dict[str, Any]]:
         """One row a device: plain numbers, units in the names of the columns."""
         columns: dict[str, FloatArray | IntArray] = {}
@@ -366,7 +383,7 @@ class BurstResult(Result):
     def trajectory_records(self) -> list[dict[str, Any]]:
         """One row a time and device, and before the devices one for their mean: plain numbers."""
         seen = self.trajectories
-        names = [self.system.network.name(d) for d in range(self.system.n_devices)]
+        names = self._names
         whole = {"waiting": seen.waiting_per_device, "in_system": seen.in_system_per_device}
         each = {"waiting": seen.waiting, "in_system": seen.in_system}
         rows = []

@@ -59,6 +59,8 @@ class Run:
     ----------
     latency : ndarray, shape (prompts,), s
         In order of arrival.
+    user : ndarray of int, shape (prompts,)
+        Whose they are.
     last_end, span : float, s
         When the last job is done; and the end of the run, which is not before ``until``.
     utilisation, waiting, in_system : ndarray, shape (n,)
@@ -76,6 +78,7 @@ class Run:
     """
 
     latency: FloatArray
+    user: npt.NDArray[np.int32]
     last_end: float
     span: float
     utilisation: FloatArray
@@ -116,6 +119,7 @@ def play(runs: FiniteRuns, seed: np.random.SeedSequence) -> Run:
     latency, queue, reason = _published(trajectory)
     return Run(
         latency=trajectory.latency,
+        user=trajectory.trace.user.astype(np.int32),
         last_end=last_end,
         span=span,
         utilisation=_average(trajectory.in_service, span),
@@ -183,6 +187,7 @@ def _nothing_arrived(runs: FiniteRuns) -> Run:
     idle = np.zeros(n)
     return Run(
         latency=np.zeros(0),
+        user=np.zeros(0, dtype=np.int32),
         last_end=0.0,
         span=runs.until,
         utilisation=idle,
