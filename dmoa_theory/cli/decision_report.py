@@ -34,6 +34,7 @@ def decision_lines(decision: Decision) -> Iterator[str]:
     else:
         yield from _picks(decision, decision.choice)
         yield from _tried(decision)
+        yield from _replayed(decision)
         yield from _bounds(decision)
     impossible = [f"{c.name} ({c.impossible})" for c in decision.candidates if c.impossible]
     if impossible:
@@ -158,28 +159,28 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     elif not plan.region.stable:
         yield from region_lines(plan.region)
     yield from decision_lines(plan.decision)
-    yield from _replayed(plan)
-    yield from (f"Beware: {text}." for text in (plan.not_replayed, plan.remark) if text)
+    if plan.remark:
+        yield f"Beware: {plan.remark}."
 
 
-def _replayed(plan: Plan) -> Iterator[str]:
-    """What the prompts of a list make of what meets the limits in theory."""
-    if not plan.replayed:
+def _replayed(decision: Decision) -> Iterator[str]:
+    """What the prompts of a list make of configurations that meet the limits in theory."""
+    if not decision.replayed:
         return
-    first = plan.replayed[0]
+    first = decision.replayed[0]
     log = first.result.log
     assert log is not None
     start = f"Under the {log.prompts:,} prompts of {first.list_name} as they came, from empty queues"
     yield f"{start} ({first.result.replications} runs each; in brackets Poisson arrivals):"
-    for each in plan.replayed:
+    for each in decision.replayed:
         latencies = ", ".join(
             f"{figure.name.removesuffix('_latency')} {show_uncertain_seconds(figure.value, figure.half_width)}"
             + ("" if figure.predicted is None else f" ({show_seconds(figure.predicted)})")
             for figure in each.figures[:2]
         )
         yield f"  {each.candidate.name}: {latencies}; {_kept(each.figures)}"
-    if first.misses:
-        best = max((each.candidate for each in plan.replayed if each.holds), key=lambda c: c.accuracy, default=None)
+    if decision.recommended is None and first.misses:
+        best = max((each.candidate for each in decision.replayed if each.holds), key=lambda c: c.accuracy, default=None)
         instead = "none of these surely holds" if best is None else f"the most accurate that surely holds is {best.name}"
         yield f"Beware: under these prompts {first.candidate.name} misses a limit on latency; {instead}."
 
@@ -218,8 +219,9 @@ def _promises(plan: Plan, picked: Candidate) -> Iterator[str]:
             f"with service times {STANDARD_ERRORS:g} standard errors longer: {how_long}"
             f"stable up to {show_number(scale)} times the load"
         )
-    if plan.replayed:
-        yield f"under the prompts of {plan.replayed[0].list_name} as they came: {_kept(plan.replayed[0].figures)}"
+    if plan.decision.replayed:
+        first = plan.decision.replayed[0]
+        yield f"under the prompts of {first.list_name} as they came: {_kept(first.figures)}"
     if picked.memory_bytes is not None and np.isfinite(picked.memory_bytes):
         yield f"memory {show_bytes(picked.memory_bytes)} a device for weights, cache and queues"
     table, standing = plan.decision.accuracy.name, plan.decision.standing(picked)

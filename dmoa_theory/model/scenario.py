@@ -200,7 +200,7 @@ def _of_log(log: ArrivalLog, rate: Any, factor: float) -> Iterator[str]:
         yield (
             f"the prompts of {log.name} come in clumps, or at rates that change (their number in {show_seconds(seen.window)} "
             f"has a variance of {seen.counts:.3g} times its mean); formulas and simulations take Poisson arrivals (1 times) at "
-            "the same rates, dmoa burst and dmoa plan also play the list as it is"
+            "the same rates; dmoa burst, plan and optimise also play the list as it is"
         )
 
 

@@ -17,6 +17,7 @@ from dmoa_theory.optimisation.mend import Relaxation, conflicts, relax
 from dmoa_theory.optimisation.prices import how_far_it_holds, prices
 from dmoa_theory.optimisation.reach import at_its_reach
 from dmoa_theory.optimisation.recommend import STANDARD_ERRORS, Recommendation, recommend, standings
+from dmoa_theory.optimisation.replayed import Replays
 from dmoa_theory.optimisation.verify import Trial, try_out
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def optimise(
     robust: bool = True,
     fitted: bool = True,
     simulation: bool = True,
+    replays: Replays | None = None,
     explain: bool = True,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
@@ -68,7 +70,10 @@ def optimise(
     fitted : bool
         Whether what is recommended goes by accuracies fitted to the data, rather than by those stated.
     simulation : bool
-        Whether to simulate what is chosen and recommended; what misses a limit there is not recommended.
+        Whether to simulate what is chosen and recommended, also under the system's list of prompts where it has one (but for
+        the objective load: a list is not made denser); what misses a limit there is not recommended.
+    replays : Replays, optional
+        Of the evaluations' system under its list of prompts; to share what is played with other questions.
     explain : bool
         Whether to look how far the choice holds when loads or service times differ.
     seed : int
@@ -121,6 +126,10 @@ def optimise(
             trials[c.configuration] = try_out(configured, evaluations.limits, predicted=c.figures, seed=seed)
         return trials[c.configuration]
 
+    if system.log is None or not simulation or objective == "load":
+        replays = None
+    elif replays is None:
+        replays = Replays(evaluations, seed=seed)
     found = Recommendation(pick=None, why="no configuration meets every limit", trials={})
     if choice is not None:
         found = recommend(
@@ -129,10 +138,13 @@ def optimise(
             caution=_caution(evaluations, robust),
             prefer=objective,
             cost=(lambda c: -c.scale) if objective == "load" else None,
+            objection=None if replays is None else replays.objection,
             try_out=simulate if simulation else None,
         )
         if simulation:
             simulate(choice)
+        if replays is not None:
+            replays.of(choice)
     able = {(e.M, e.k): e for e in table.entries}
     plain = objective == "accuracy" and choice is not None
     return Decision(
@@ -150,6 +162,8 @@ def optimise(
         relaxation=None if choice is not None else relax(evaluations, table.entries, candidates),
         conflicts=() if choice is not None else conflicts(evaluations.limits, candidates),
         trials=trials,
+        replayed=() if replays is None else replays.played(found.pick, choice),
+        not_replayed="" if replays is None else replays.failed,
         prices=prices(candidates, choice) if plain and choice is not None else (),
         holds=how_far_it_holds(evaluations, able, choice) if plain and explain and choice is not None else (),
         evidence=_evidence(table, belief),

@@ -17,6 +17,7 @@ from dmoa_theory.optimisation.mend import Relaxation
 from dmoa_theory.optimisation.pareto import Point, pareto_front
 from dmoa_theory.optimisation.prices import Hold, Price
 from dmoa_theory.optimisation.recommend import Standing
+from dmoa_theory.optimisation.replayed import Replayed
 from dmoa_theory.optimisation.verify import Trial
 from dmoa_theory.quantities import show_number, show_seconds, show_share
 from dmoa_theory.results import Result, Source, Table
@@ -51,7 +52,7 @@ class Decision(Result):
     recommended : Candidate or None
         The one to defend: it meets every limit also with margins (service times two standard errors longer, latencies
         raised by their typical error), is the fastest of those whose fitted accuracy differs from the best by no more than
-        the noise, and missed no limit in simulation.
+        the noise, and missed no limit in simulation, under the system's list of prompts included.
     why : str
         The reasons for ``recommended``, in words.
     runner_up : Candidate or None
@@ -64,6 +65,10 @@ class Decision(Result):
         Of an infeasible request, the limits that cannot be met together.
     trials : dict of (M, k) to Trial
         Simulations of the choice and of what was recommended; empty when none was run.
+    replayed : tuple of Replayed
+        Where the system knows its prompts one by one: the choice and what might have been recommended, under those prompts.
+    not_replayed : str
+        Why they were not played, where they could not.
     prices : tuple of Price
     holds : tuple of Hold
     evidence : str
@@ -92,6 +97,8 @@ class Decision(Result):
     relaxation: Relaxation | None
     conflicts: tuple[str, ...] = ()
     trials: dict[tuple[int, int], Trial] = field(default_factory=dict)
+    replayed: tuple[Replayed, ...] = ()
+    not_replayed: str = ""
     prices: tuple[Price, ...] = ()
     holds: tuple[Hold, ...] = ()
     evidence: str = ""
@@ -150,6 +157,8 @@ class Decision(Result):
             found.append("the scenario's M, k and quorum by user are set aside: one (M, k) is chosen for all users")
         elif moa.quorum is not None:
             found.append("accuracies were measured with every answer waited for, latencies here are with the scenario's quorum")
+        if self.not_replayed:
+            found.append(self.not_replayed)
         picked = [c for c in (self.recommended, self.choice) if c is not None]
         for c in picked:
             trial = self.trials.get(c.configuration)
@@ -197,6 +206,7 @@ class Decision(Result):
             "why": self.why,
             "robust": self.robust,
             "verified": self.verified(),
+            "replayed": [each.to_dict() for each in self.replayed],
             "feasible": self.feasible,
             "pareto": [self._row(candidate) for candidate in self.pareto()],
             "binding": [{"M": c.M, "k": c.k, **violation.to_dict()} for c, violation in self.binding],
@@ -234,6 +244,9 @@ class Decision(Result):
             standing = self.standing(candidate)
             if standing is not None:
                 row |= {name: value for name, value in standing.to_dict().items() if name not in {"M", "k"}}
+            played = {each.candidate.configuration: each for each in self.replayed}
+            if played:
+                row |= _under_the_list(played.get(candidate.configuration))
             for name in [name for name in row if name.endswith("latency")]:
                 row[f"{name}_s"] = row.pop(name)
             rows.append(row)
@@ -250,6 +263,10 @@ class Decision(Result):
                 mark = c.impossible or _broken(c) or "feasible"
             if self.recommended is not None and c.configuration == self.recommended.configuration:
                 mark = "RECOMMENDED" + (", " + mark if mark != "feasible" else "")
+            missed = next(
+                (each for each in self.replayed if each.candidate.configuration == c.configuration and each.misses), None
+            )
+            mark += "" if missed is None else f", not under {missed.list_name}"
             rows.append((c.name, *self._accuracies(c, believed), *self._costs(c), mark))
         heads = ("configuration", "accuracy ± s.e.", *(("fitted", "P(best)") if believed else ()))
         heads += ("largest load",) if self.objective == "load" else ()
@@ -292,6 +309,16 @@ class Decision(Result):
         if c.impossible:
             return *load, "-", "-", "-", *("-" for _ in last)
         return *load, show_share(c.utilisation), show_seconds(c.mean_latency), show_seconds(c.p95_latency), *last
+
+
+def _under_the_list(played: Replayed | None) -> dict[str, Any]:
+    """Columns of one configuration under the list of prompts: empty where it was not played."""
+    figures = {} if played is None else {each.name: each for each in played.figures}
+    row: dict[str, Any] = {}
+    for name in ("mean_latency", "p95_latency"):
+        row[f"list_{name}_s"] = figures[name].value if figures else None
+        row[f"list_{name}_ci95_s"] = figures[name].half_width if figures else None
+    return row | {"list_misses": None if played is None else " ".join(each.name for each in played.misses)}
 
 
 def _broken(candidate: Candidate) -> str:

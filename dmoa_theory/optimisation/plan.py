@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 from dmoa_theory.delay.latency import latency
 from dmoa_theory.delay.latency_estimate import LatencyEstimate
-from dmoa_theory.errors import InputError
 from dmoa_theory.model.system import System
-from dmoa_theory.optimisation.candidates import Candidate, Evaluations
+from dmoa_theory.optimisation.candidates import Evaluations
 from dmoa_theory.optimisation.choose import Decision, optimise
 from dmoa_theory.optimisation.recommend import STANDARD_ERRORS
-from dmoa_theory.optimisation.replayed import Replayed, replay_list
+from dmoa_theory.optimisation.replayed import Replays
 from dmoa_theory.optimisation.robust import at_upper_limits
 from dmoa_theory.results import Result, Source, Table
 from dmoa_theory.stability.region import StabilityRegion, stability_region
@@ -33,16 +32,13 @@ class Plan(Result):
     region : StabilityRegion
     latency : LatencyEstimate
     decision : Decision
+        Where the system knows its prompts one by one, its ``replayed`` are all configurations that meet the limits in theory:
+        what is recommended first, then what was chosen, then the others, the most accurate first.
     settled : StabilityRegion or None
     settled_latency : LatencyEstimate or None
         Region and latency of the recommended configuration (failing that, of the choice); None when neither exists.
     slower : LatencyEstimate or None
         Its latency if every mean service time were two standard errors longer; None where they are known exactly.
-    replayed : tuple of Replayed
-        Where the system knows its prompts one by one: the configurations that meet the limits in theory, under those prompts;
-        what is recommended first, then what was chosen, then the others, the most accurate first.
-    not_replayed : str
-        Why they were not played, where they could not.
     remark : str
         What has to be said of the scenario's own configuration; empty when nothing has.
     """
@@ -55,8 +51,6 @@ class Plan(Result):
     settled: StabilityRegion | None
     settled_latency: LatencyEstimate | None
     slower: LatencyEstimate | None = None
-    replayed: tuple[Replayed, ...] = ()
-    not_replayed: str = ""
     remark: str = ""
 
     @property
@@ -77,14 +71,13 @@ class Plan(Result):
             "region": self.region.to_dict(),
             "latency": self.latency.to_dict(),
             "settled": settled,
-            "replayed": [each.to_dict() for each in self.replayed],
             **self.decision.payload(),
             "warnings": self.warnings(),
         }
 
     def warnings(self) -> tuple[str, ...]:
         """What to be wary of, one sentence each."""
-        return (*(text for text in (self.remark, self.not_replayed) if text), *self.decision.warnings())
+        return (*([self.remark] if self.remark else []), *self.decision.warnings())
 
     def table(self) -> Table:
         """Every configuration, and what keeps it out."""
@@ -119,14 +112,15 @@ def make_plan(
     """
     evaluations = Evaluations(system)
     tell = progress or (lambda fraction: None)
-    listed = system.log is not None and simulation
+    replays = Replays(evaluations, seed=seed) if system.log is not None and simulation else None
     decision = optimise(
         system,
         evaluations=evaluations,
         simulation=simulation,
+        replays=replays,
         explain=False,
         seed=seed,
-        progress=lambda share: tell(share * (_CHOOSING if listed else 1.0)),
+        progress=lambda share: tell(share * (1.0 if replays is None else _CHOOSING)),
     )
     picked = decision.recommended or decision.choice
     settled = slower = None
@@ -134,19 +128,8 @@ def make_plan(
         settled = evaluations.estimate(picked.M, picked.k)
         held = at_upper_limits(settled.system, [picked.k if picked.M else 0])
         slower = None if held is settled.system else latency(held)
-    replayed: tuple[Replayed, ...] = ()
-    not_replayed = ""
-    if listed:
-        try:
-            replayed = replay_list(
-                lambda candidate: evaluations.estimate(candidate.M, candidate.k).system,
-                _worth_replaying(decision),
-                evaluations.limits,
-                seed=seed,
-                progress=lambda share: tell(_CHOOSING + (1 - _CHOOSING) * share),
-            )
-        except InputError as error:
-            not_replayed = f"the list of prompts is not played: {error}"
+    if replays is not None:
+        decision = _under_the_list(decision, replays, lambda share: tell(_CHOOSING + (1 - _CHOOSING) * share))
     return Plan(
         region=stability_region(system),
         latency=_as_configured(system, evaluations),
@@ -154,17 +137,18 @@ def make_plan(
         settled=None if settled is None else stability_region(settled.system),
         settled_latency=settled,
         slower=slower,
-        replayed=replayed,
-        not_replayed=not_replayed,
         remark=remark,
     )
 
 
-def _worth_replaying(decision: Decision) -> list[Candidate]:
-    """What is recommended, what was chosen, and the most accurate of the others that meet the limits in theory."""
+def _under_the_list(decision: Decision, replays: Replays, tell: Callable[[float], None]) -> Decision:
+    """The same with every configuration that meets the limits in theory played: recommended, chosen, most accurate first."""
     others = sorted((c for c in decision.candidates if c.feasible), key=lambda c: (-c.accuracy, c.mean_latency))
-    ranked = [c for c in (decision.recommended, decision.choice, *others) if c is not None]
-    return list({c.configuration: c for c in ranked}.values())
+    ranked = {c.configuration: c for c in (decision.recommended, decision.choice, *others) if c is not None}.values()
+    found = []
+    for place, candidate in enumerate(ranked):
+        found.append(replays.of(candidate, progress=lambda part, at=place: tell((at + part) / len(ranked))))  # type: ignore[misc]
+    return replace(decision, replayed=tuple(each for each in found if each is not None), not_replayed=replays.failed)
 
 
 def _slower(estimate: LatencyEstimate) -> dict[str, Any]:

@@ -142,6 +142,7 @@ def recommend(
     caution: str,
     cost: Callable[[Candidate], float] | None = None,
     prefer: str = "accuracy",
+    objection: Callable[[Candidate], str] | None = None,
     try_out: Callable[[Candidate], Trial] | None = None,
 ) -> Recommendation:
     """Choose what can be defended.
@@ -157,8 +158,11 @@ def recommend(
         What is least among equals; default the mean latency.
     prefer : str
         ``"accuracy"``: the cheapest within the noise of the most accurate; anything else: the cheapest of all.
+    objection : callable, optional
+        Says why a configuration is passed over, to be read after "since"; empty where nothing speaks against it.
     try_out : callable, optional
-        Simulates a configuration; one that misses a limit by more than its interval is passed over.
+        Simulates a configuration to which there is no objection; one that misses a limit by more than its interval is passed
+        over.
 
     Notes
     -----
@@ -182,7 +186,7 @@ def recommend(
             "spare",
             trials=trials,
         )
-    fallen: list[tuple[Candidate, Trial]] = []
+    fallen: dict[str, list[str]] = {}
     while sturdy:
         best = max(sturdy, key=lambda each: (each.accuracy, -price(each.candidate)))
         if prefer == "accuracy":
@@ -190,16 +194,22 @@ def recommend(
         else:
             near = sturdy
         pick = min(near, key=lambda each: (price(each.candidate), -each.accuracy))
-        if try_out is None:
-            break
-        trial = trials[pick.candidate.configuration] = try_out(pick.candidate)
-        if trial.holds:
-            break
-        fallen.append((pick.candidate, trial))
+        reason = "" if objection is None else objection(pick.candidate)
+        if not reason:
+            if try_out is None:
+                break
+            trial = trials[pick.candidate.configuration] = try_out(pick.candidate)
+            if trial.holds:
+                break
+            reason = f"in simulation it did not hold ({trial})"
+        fallen.setdefault(reason, []).append(pick.candidate.name)
         sturdy = [each for each in sturdy if each is not pick]
-        if len(fallen) == _TRIALS:
+        if len(trials) == _TRIALS:
             sturdy = []
-    said = "; ".join(f"{c.name} was passed over, since in simulation it did not hold ({trial})" for c, trial in fallen)
+    said = "; ".join(
+        f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} passed over, since {reason}"
+        for reason, names in fallen.items()
+    )
     if not sturdy:
         return Recommendation(pick=None, why=said or "nothing holds in simulation", trials=trials)
     why = _why(standing, best, pick, caution, prefer, belief)

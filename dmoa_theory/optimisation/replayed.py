@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dmoa_theory.model.system import System
-from dmoa_theory.optimisation.candidates import Candidate
-from dmoa_theory.optimisation.limits import LATENCIES, Limits
+from dmoa_theory.errors import InputError
+from dmoa_theory.optimisation.candidates import Candidate, Evaluations
+from dmoa_theory.optimisation.limits import LATENCIES, LIMITS, Limits
 from dmoa_theory.optimisation.verify import Tried, largest, verdict
 from dmoa_theory.simulation.bursts.burst import simulate_burst
 from dmoa_theory.simulation.bursts.burst_result import BurstResult
 
-__all__ = ["Replayed", "held_against", "replay_list"]
+__all__ = ["Replayed", "Replays", "held_against"]
 
 # Prompts of all runs of one configuration, and the least and most runs that they are shared by.
 _PROMPTS, _FEWEST, _MOST = 30_000, 10, 100
@@ -62,49 +62,68 @@ class Replayed:
         }
 
 
-def replay_list(
-    system_of: Callable[[Candidate], System],
-    candidates: Sequence[Candidate],
-    limits: Limits,
-    *,
-    seed: int = 0,
-    progress: Callable[[float], None] | None = None,
-) -> tuple[Replayed, ...]:
-    """Simulated: configurations of a system that knows its prompts one by one, under these prompts.
+class Replays:
+    """Configurations of a system that knows its prompts one by one, under these prompts: each is simulated once.
 
     Parameters
     ----------
-    system_of : callable
-        The system as configured, with its list of prompts.
-    candidates : sequence of Candidate
-    limits : Limits
-        Those on latency are held against.
+    evaluations : Evaluations
+        Of that system; its limits on latency are held against.
     seed : int
-    progress : callable, optional
-        Told the fraction done, from 0 to 1.
-
-    Raises
-    ------
-    InputError
-        When the list is too long to be played.
-    KeyboardInterrupt
-        When a simulation was interrupted.
     """
-    found = []
-    for place, candidate in enumerate(candidates):
-        system = system_of(candidate)
-        assert system.log is not None
-        runs = min(max(_PROMPTS // system.log.prompts, _FEWEST), _MOST)
-        result = simulate_burst(
-            system,
-            arrivals=system.log,
-            replications=runs,
-            seed=seed,
-            points=2,  # nobody looks at the queues
-            progress=None if progress is None else lambda part, at=place: progress((at + part) / len(candidates)),  # type: ignore[misc]
-        ).whole()
-        found.append(Replayed(candidate=candidate, result=result, figures=held_against(result, limits)))
-    return tuple(found)
+
+    def __init__(self, evaluations: Evaluations, *, seed: int = 0) -> None:
+        self._evaluations, self._seed = evaluations, seed
+        self._played: dict[tuple[int, int], Replayed] = {}
+        self.failed = ""
+
+    def played(self, *first: Candidate | None) -> tuple[Replayed, ...]:
+        """What was simulated: these first, as far as they were, then the others in that order."""
+        order = [c.configuration for c in first if c is not None and c.configuration in self._played]
+        return tuple(self._played[configuration] for configuration in dict.fromkeys([*order, *self._played]))
+
+    def of(self, candidate: Candidate, *, progress: Callable[[float], None] | None = None) -> Replayed | None:
+        """One configuration; None, and ``failed`` says why, where the list is too long to be played.
+
+        Parameters
+        ----------
+        candidate : Candidate
+        progress : callable, optional
+            Told the fraction done, from 0 to 1.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When the simulation was interrupted.
+        """
+        if candidate.configuration not in self._played and not self.failed:
+            system = self._evaluations.configured(candidate.M, candidate.k)
+            assert system.log is not None
+            runs = min(max(_PROMPTS // system.log.prompts, _FEWEST), _MOST)
+            try:
+                result = simulate_burst(
+                    system,
+                    arrivals=system.log,
+                    replications=runs,
+                    seed=self._seed,
+                    points=2,  # nobody looks at the queues
+                    progress=progress,
+                ).whole()
+            except InputError as error:
+                self.failed = f"the list of prompts is not played: {error}"
+            else:
+                figures = held_against(result, self._evaluations.limits)
+                self._played[candidate.configuration] = Replayed(candidate=candidate, result=result, figures=figures)
+        return self._played.get(candidate.configuration)
+
+    def objection(self, candidate: Candidate) -> str:
+        """Why a configuration is not for these prompts, to be read after "since"; empty where no limit is surely missed."""
+        found = self.of(candidate)
+        if found is None or not found.misses:
+            return ""
+        missed = " and ".join(LIMITS[each.name][0] for each in found.misses)
+        limits = "its limit" if len(found.misses) == 1 else "their limits"
+        return f"under the prompts of {found.list_name} {missed} would miss {limits}"
 
 
 def held_against(result: BurstResult, limits: Limits) -> tuple[Tried, ...]:

@@ -11,7 +11,7 @@ from dmoa_theory.plots.placement import Box, OnPaper, place_labels
 from dmoa_theory.plots.region import draw_loads
 from dmoa_theory.plots.scales import draw_limit, grid_lines, headroom, legend_below, linear_scale, log_scale, pin_ticks
 from dmoa_theory.plots.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILION, house_style, new_axes
-from dmoa_theory.plots.text import FAINT, axes_size, heading, pairs, panel_message, rows_that_fit, wrap
+from dmoa_theory.plots.text import FAINT, axes_size, heading, pairs, panel_message, rows_that_fit, shorten, wrap
 from dmoa_theory.quantities import show_number, show_seconds, show_share, time_unit
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def plot_choice(decision: Decision, *, ax: Axes | None = None) -> Axes:
         axes.plot(
             [c.mean_latency / seconds for c in front], [100 * c.accuracy for c in front], color=SHADE, linewidth=1.4, zorder=1
         )
-        _draw_points(axes, shown, seconds)
+        _draw_points(axes, decision, shown, seconds)
         _draw_picks(axes, decision, seconds)
         limits = _draw_limits(axes, decision, seconds)
         _label(axes, decision, shown, front, seconds)
@@ -107,7 +107,8 @@ def _verdict(decision: Decision) -> str:
     word = {"accuracy": "most accurate", "latency": "fastest", "load": "carries most"}[decision.objective]
     best = f"{word} within the limits: {decision.choice.name}"
     if decision.recommended is None:
-        return f"{best}; none can be recommended: no margin"
+        sturdy = any(standing.sturdy for standing in decision.standings)
+        return f"{best}; none can be recommended: {'simulated, none holds' if sturdy else 'no margin'}"
     return f"recommended: {decision.recommended.name}; {best}"
 
 
@@ -132,9 +133,19 @@ def _scales(axes: Axes, decision: Decision, shown: list[Candidate], seconds: flo
     grid_lines(axes.yaxis)
 
 
-def _draw_points(axes: Axes, shown: list[Candidate], seconds: float) -> None:
-    for feasible, colour, fill in ((False, GREY, "white"), (True, BLUE, BLUE)):
-        group = [c for c in shown if c.feasible is feasible]
+def _misses_under_the_list(decision: Decision) -> set[tuple[int, int]]:
+    """Configurations that meet the limits in theory, and miss one under the list of prompts."""
+    return {each.candidate.configuration for each in decision.replayed if each.misses and each.candidate.feasible}
+
+
+def _draw_points(axes: Axes, decision: Decision, shown: list[Candidate], seconds: float) -> None:
+    missing = _misses_under_the_list(decision)
+    groups = (
+        (GREY, "white", [c for c in shown if not c.feasible]),
+        (BLUE, "white", [c for c in shown if c.feasible and c.configuration in missing]),
+        (BLUE, BLUE, [c for c in shown if c.feasible and c.configuration not in missing]),
+    )
+    for colour, fill, group in groups:
         if not group:
             continue
         axes.errorbar(
@@ -247,8 +258,12 @@ def _write_left_out(axes: Axes, decision: Decision) -> float:
 
 def _legend(decision: Decision, shown: list[Candidate], front: list[Candidate]) -> list[Line2D]:
     handles = []
-    if any(c.feasible for c in shown):
+    missing = _misses_under_the_list(decision)
+    if any(c.feasible and c.configuration not in missing for c in shown):
         handles.append(Line2D([], [], color=BLUE, marker="o", linestyle="none", label="within the limits"))
+    if missing:
+        label = shorten(f"not so under {decision.replayed[0].list_name}", 40)
+        handles.append(Line2D([], [], color=BLUE, marker="o", markerfacecolor="white", linestyle="none", label=label))
     if any(not c.feasible for c in shown):
         label = "breaks a limit"
         handles.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label=label))

@@ -217,9 +217,38 @@ def test_the_scenarios_own_list(dmoa: Callable[..., Any], scenario: Callable[...
         "Under the 100 prompts of log.csv as they came, from empty queues (100 runs each; in brackets Poisson arrivals):"
         in said
     )
-    assert ("Beware: under these prompts" in said) == bool(first["misses"])
+    assert first["misses"] == []
     assert dmoa("plan", path, "--no-simulation", "--json").checked("plan")["replayed"] == []
     assert "not beside log" in dmoa("plan", path, "--set", "arrivals.rate_of.device-0=0.1").complaint()
+
+
+@pytest.mark.parametrize("verb", ["plan", "optimise"])
+def test_what_misses_a_limit_under_the_list_is_not_recommended(
+    dmoa: Callable[..., Any], scenario: Callable[..., Path], tmp_path: Path, verb: str
+) -> None:
+    """Four prompts at a time, three hours apart: with Poisson arrivals at their rates everything holds, under them one does."""
+    rows = [f"{10_000 * (i // 4) + 10 * (i % 4)},device-{i % 4}\n" for i in range(100)]
+    (tmp_path / "log.csv").write_text("time,user\n" + "".join(rows), encoding="utf-8")
+    limit = "[constraints]\np95_latency = 150.0\n"
+    listed = scenario(("rate = 0.002", 'log = "log.csv"'), more=limit)
+    out = tmp_path / "out"
+    found = dmoa(verb, listed, "--out", out, "--json").checked(verb)
+    missed = {(each["M"], each["k"]) for each in found["replayed"] if each["misses"]}
+    recommended = (found["recommended"]["M"], found["recommended"]["k"])
+    assert missed
+    assert recommended not in missed
+    assert (found["replayed"][0]["M"], found["replayed"][0]["k"]) == recommended
+    assert "M=1, k=3 were passed over, since under the prompts of log.csv p95 latency would miss its limit" in found["why"]
+    said = " ".join(dmoa(verb, listed).out.split())
+    assert "would miss its limit" in said
+    assert "Beware: under these prompts" not in said
+    without = dmoa(verb, scenario(more=limit), "--set", "arrivals.rate=0.0001", "--json").checked(verb)
+    assert without["replayed"] == []
+    assert (without["recommended"]["M"], without["recommended"]["k"]) in missed  # by chance they hardly come together
+    with (out / "configurations.csv").open(encoding="utf-8", newline="") as file:
+        rows_of = {(int(row["M"]), int(row["k"])): row for row in csv.DictReader(file)}
+    assert {at for at, row in rows_of.items() if "p95_latency" in row["list_misses"]} == missed
+    assert float(rows_of[recommended]["list_p95_latency_s"]) == found["replayed"][0]["figures"][1]["value"]
 
 
 def test_a_list_that_is_too_long_is_not_played_by_a_plan_and_that_is_told(

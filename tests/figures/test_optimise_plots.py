@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ from matplotlib.text import Text
 
 from dmoa_theory import System, optimise
 from dmoa_theory.accuracy.table import read_accuracy
+from dmoa_theory.model.arrival_log import ArrivalLog
 from dmoa_theory.optimisation.candidates import Evaluations
 from dmoa_theory.optimisation.choice_map import ChoiceMap, choice_map
 from dmoa_theory.optimisation.limits import Limits
 from dmoa_theory.optimisation.sweep import Sweep
 from dmoa_theory.plots.choice import plot_choice
 from dmoa_theory.plots.choice_map import plot_choice_map
-from dmoa_theory.plots.style import save
+from dmoa_theory.plots.style import BLUE, save
 from dmoa_theory.plots.sweep import plot_sweep
 from dmoa_theory.quantities import show_number
 
@@ -43,6 +45,26 @@ def test_the_map_names_every_region(found: ChoiceMap) -> None:
     assert "now" in words
     mesh = np.ma.filled(axes.collections[0].get_array(), np.nan)  # type: ignore[no-untyped-call]
     np.testing.assert_array_equal(np.isnan(mesh), (found.best < 0).T)
+
+
+def test_what_misses_a_limit_under_the_list_is_hollow(tmp_path: Path) -> None:
+    """Points within the limits in theory, over which prompts that come four at a time push them."""
+    time = np.repeat(np.arange(25) * 10_000.0, 4) + np.tile(10.0 * np.arange(4), 25)
+    log = ArrivalLog(time=time, user=np.tile(np.arange(4), 25), n_devices=4, name="log.csv")
+    system = replace(System.from_arrays(1 - np.eye(4), log.rates, 25.0, M=1, k=2), log=log)
+    decision = optimise(system, limits=Limits(p95_latency=150.0))
+    missed = {each.candidate.configuration for each in decision.replayed if each.misses}
+    assert missed
+    axes = plot_choice(decision)
+    hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white" and line.get_color() == BLUE]
+    points = np.concatenate([np.asarray(line.get_xydata()) for line in hollow if line.get_xydata().size])
+    there = [(c.mean_latency, 100 * c.accuracy) for c in decision.candidates if c.configuration in missed]
+    np.testing.assert_allclose(np.unique(points, axis=0), np.unique(there, axis=0))
+    assert "not so under log.csv" in _words(axes)
+    save(axes.get_figure(root=True), tmp_path / "choice.png")
+    verdicts = {row[0]: row[-1] for row in decision.table().rows}
+    said = {name for name, verdict in verdicts.items() if verdict.endswith(", not under log.csv")}
+    assert said == {c.name for c in decision.candidates if c.configuration in missed}
 
 
 @pytest.mark.parametrize("limit", [30.0, 120.0])
