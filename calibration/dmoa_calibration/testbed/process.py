@@ -9,9 +9,10 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,20 @@ async def _serve(config: NodeConfig, key: Secret | None, token: Secret | None, *
     if config.tls is None and not is_loopback(config.host):
         _log.warning("prompts and answers travel in the clear: give certificates (tls), or keep to a network you trust")
     certificate, believed = own_certificate(config), believed_certificates(config.tls)
-    listening = _listen(config)
+    with _listen(config) as listening:  # to be closed also where a node comes to its end before it listens
+        await _serve_at(listening, config, key, token, certificate, believed, stop_with_stdin=stop_with_stdin)
+
+
+async def _serve_at(
+    listening: socket.socket,
+    config: NodeConfig,
+    key: Secret | None,
+    token: Secret | None,
+    certificate: ssl.SSLContext | None,
+    believed: ssl.SSLContext | None,
+    *,
+    stop_with_stdin: bool,
+) -> None:
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     url = (config.advertise or f"{'https' if certificate else 'http'}://{shown}:{port}").rstrip("/")
@@ -129,15 +143,17 @@ async def _serve(config: NodeConfig, key: Secret | None, token: Secret | None, *
 
 def _listen(config: NodeConfig) -> socket.socket:
     """Take the address before anything else is opened."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, proto)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-    except OSError as error:
-        raise _taken(config, error) from None
+    with ExitStack() as unless_taken:
+        try:
+            family, kind, proto, _, address = socket.getaddrinfo(
+                config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            listening = unless_taken.enter_context(socket.socket(family, kind, proto))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except OSError as error:
+            raise _taken(config, error) from None
+        unless_taken.pop_all()
     return listening
 
 
