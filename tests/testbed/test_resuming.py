@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from dmoa_calibration.testbed import home
+from dmoa_calibration.testbed.asking import INFER_PATH
 from dmoa_calibration.testbed.engines import open_engine
 from dmoa_calibration.testbed.helper import OtherJobError
 from dmoa_calibration.testbed.home import OtherPromptError
 from dmoa_calibration.testbed.node import Node
+from dmoa_calibration.testbed.protocol.gossip import GOSSIP_PATH
 from dmoa_calibration.testbed.protocol.messages import GossipMessage, InferenceRequest, InferenceResponse, MemberRecord
-from dmoa_calibration.testbed.protocol.peers import PeerAnswer
+from dmoa_calibration.testbed.protocol.peers import PeerAnswer, PeerError
 from dmoa_calibration.testbed.protocol.secret_values import Secret
 from dmoa_theory.errors import InputError
-from tests.testbed.network_of_nodes import config, run
+from tests.testbed.network_of_nodes import PATIENCE, config, run
 
 KEY = Secret(b"0123456789abcdef")
 
@@ -260,6 +263,54 @@ def test_a_response_goes_where_the_heartbeat_of_its_origin_comes_from_and_waits_
             assert sent == [("http://127.0.0.1:7", "z")]
         with pytest.raises(ValidationError, match="reply_to"):
             InferenceRequest.model_validate(left.model_dump() | {"reply_to": "http://127.0.0.1:9"})
+
+    run(within)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_stage_waits_for_those_who_are_not_heard_of_yet(tmp_path, monkeypatch, late):
+    """Whom the first other node does not know, because it has just been started too, is neither given up nor passed over."""
+    plan = {"M": 1, "k": 2}
+    seeds = {"seeds": [f"http://127.0.0.1:{port}" for port in (2, 3, 4)], "peer_key": {"env": "WITH_SEEDS"}}
+    beat = {
+        name: MemberRecord(name=name, url=f"http://127.0.0.1:{port}", incarnation=1, heartbeat=1)
+        for port, name in enumerate("bcd", 2)
+    }
+    only_itself = GossipMessage(sender="b", members=[beat["b"]])
+    monkeypatch.setattr(home, "_LONGEST_START", PATIENCE)
+
+    async def within() -> None:
+        async with node_in(tmp_path, key=KEY, moa=plan):
+            pass
+        left_behind(tmp_path, QUERY, stage(0, [["a"], ["c"], ["d"]]))
+        async with node_in(tmp_path, key=KEY, moa=plan, **seeds) as node:
+
+            async def post(url: str, path: str, message: Any, receiver: str, **_: Any) -> PeerAnswer:
+                if path == GOSSIP_PATH and url == beat["b"].url:
+                    return PeerAnswer(200, only_itself.model_dump_json().encode(), 1.0)
+                if path != INFER_PATH:
+                    raise PeerError("played")
+                made = InferenceResponse(job=message.job, query=message.query, stage=0, device=receiver, text="t")
+                asyncio.get_running_loop().call_soon(node.home.receive, made)
+                return PeerAnswer(202, b"", 1.0)
+
+            node.peers.post = post
+            await node.home.accept("new", "why?", lambda: None)
+            while node.membership.member("b") is None:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            assert not node.gossip.joined.is_set()
+            node.gossip.answer(GossipMessage(sender="c", members=[beat["c"], beat["b"]]))
+            if late:
+                node.desk._began -= 1000.0  # longer ago than anybody may be silent
+            else:
+                await asyncio.sleep(0.1)
+                node.gossip.answer(GossipMessage(sender="d", members=[beat["d"]]))
+            old, new = [await node.home.answer(name, wait=60.0) for name in ("q", "new")]
+            assert new["notes"] == []
+            replaced = {"device": "d", "by": "b", "reason": "it is not known any more"}
+            assert old["layers"][0]["replaced"] == ([replaced] if late else [])
+            assert [each["device"] for each in old["layers"][0]["responses"]] == ["a", "c", "b" if late else "d"]
 
     run(within)
 

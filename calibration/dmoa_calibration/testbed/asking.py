@@ -44,6 +44,7 @@ class NeighbourDesk:
         self._config, self._queue, self._peers, self._membership = config, queue, peers, membership
         self._journal, self._log = journal, log
         self._changes: dict[str, asyncio.Future[None]] = {}
+        self._began = time.monotonic()
         self.receive_own: Callable[[InferenceResponse], None] = lambda response: None
 
     # -- whom to ask ------------------------------------------------------------------------------------------------
@@ -105,22 +106,24 @@ class NeighbourDesk:
         pause = _FIRST_PAUSE
         while True:
             member = self._membership.member(device)
-            if member is None:
-                return Delivered("it is not known any more")
-            try:
-                answer = await self._peers.post(member.record.url, INFER_PATH, request, device)
-                if answer.status in (200, 202):
-                    return Delivered()
-                if answer.status == 429:
-                    return Delivered("its queue is full", answer.retry_after)
-                if answer.status < 500:
-                    return Delivered(f"it refused the job (HTTP {answer.status})")
-            except PeerError:
-                pass  # it may be back soon; that it is dead is for membership to say
+            if member is not None:
+                try:
+                    answer = await self._peers.post(member.record.url, INFER_PATH, request, device)
+                    if answer.status in (200, 202):
+                        return Delivered()
+                    if answer.status == 429:
+                        return Delivered("its queue is full", answer.retry_after)
+                    if answer.status < 500:
+                        return Delivered(f"it refused the job (HTTP {answer.status})")
+                except PeerError:
+                    pass  # it may be back soon; that it is dead is for membership to say
             gone, _ = self.whereabouts(device)
             if run.over or gone is not None:
                 return Delivered(gone or "the stage is over")
-            await asyncio.sleep(pause)
+            if member is None:
+                await asyncio.wait([self.next_change(device)], timeout=pause)
+            else:
+                await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def asked_more(self, run: StageRun) -> None:
@@ -139,11 +142,15 @@ class NeighbourDesk:
     # -- who is there -----------------------------------------------------------------------------------------------
 
     def whereabouts(self, device: str) -> tuple[str | None, int]:
-        """Why a neighbour cannot be waited for, if so, and the incarnation of its process."""
-        state = self._membership.state(device, time.monotonic())
+        """Why a neighbour cannot be waited for, if so, and the incarnation of its process.
+
+        One that the process before this one asked may not have been heard of yet: it has as long as any other may be silent.
+        """
+        now = time.monotonic()
+        state = self._membership.state(device, now)
         member = self._membership.member(device)
         if state is None or member is None:
-            return "it is not known any more", 0
+            return None if now - self._began <= self._config.timeouts.dead else "it is not known any more", 0
         gone = {MemberState.DEAD: "it is taken for dead", MemberState.LEFT: "it has left"}.get(state)
         return gone, member.record.incarnation
 

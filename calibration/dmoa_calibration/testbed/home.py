@@ -48,7 +48,7 @@ class Home:
     desk : NeighbourDesk
         By which stages ask devices.
     joined : asyncio.Event
-        Set when the first other node has been heard of.
+        Set when the other nodes have been heard of, from one that knows them.
     """
 
     def __init__(self, config: NodeConfig, journal: Journal, log: EventLog, desk: NeighbourDesk, joined: asyncio.Event) -> None:

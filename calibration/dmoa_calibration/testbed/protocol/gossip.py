@@ -43,6 +43,9 @@ class Gossip:
     def __init__(self, membership: Membership, peers: Peers, seeds: Sequence[str], hosts: PeerHosts, interval: float) -> None:
         self._membership, self._peers, self._hosts = membership, peers, hosts
         self._seeds = [url.rstrip("/") for url in seeds]
+        self._unheard = set(self._seeds) - {
+            membership.url
+        }  # by the address that was given, which may be another name of theirs
         self._interval = interval
         self._under_way: set[asyncio.Task[None]] = set()
         self.joined = asyncio.Event()
@@ -73,6 +76,8 @@ class Gossip:
         for record in told.members:
             (believed if self._may_be(record) else elsewhere).append(record)
         self._membership.merge(believed, time.monotonic())
+        if self._speaks_for_all(told.sender, believed):
+            self.joined.set()
         for record in elsewhere[:1]:
             self._complaints.say(f"{told.sender} says that {record.name} is at {record.url}, where no node may be (peer_hosts)")
 
@@ -114,13 +119,19 @@ class Gossip:
             found.append((gone.record.url, gone.record.name))
         return found
 
+    def _speaks_for_all(self, sender: str, told: Sequence[MemberRecord]) -> bool:
+        """Whether the network is known now: one that knows nobody else may have been started anew together with this one."""
+        if any(record.name not in (sender, self._membership.name) for record in told):
+            return True
+        return self._unheard.issubset(member.record.url for member in self._membership.members().values())
+
     async def _exchange(self, url: str, name: str, timeout: float) -> None:
         try:
             answer = await self._peers.post(url, GOSSIP_PATH, self._message(time.monotonic()), name, timeout=timeout)
             if answer.status == 200:
                 told = GossipMessage.model_validate_json(answer.body)
+                self._unheard.discard(url)
                 if told.sender != self._membership.name:
                     self._take_over(told)
-                    self.joined.set()
         except (PeerError, ValidationError):
             return  # its silence is what membership goes by
