@@ -144,6 +144,40 @@ def test_refused_failed_and_unsent_prompts_are_told_apart() -> None:
     assert np.isnan(driven.answered[1:5]).all()
 
 
+def test_what_was_answered_counts_whatever_becomes_of_sending_it_again() -> None:
+    """A prompt can be taken on, answered and fetched while its sender has not been told and tries again."""
+
+    class Mute(PlayedNode):
+        async def submit(self, prompt: str, query_id: str) -> dict[str, Any]:
+            place, again = int(query_id[1:]), query_id in self.seen
+            if not again:
+                await PlayedNode.submit(self, prompt, query_id)
+            elif place >= 2:
+                raise RefusedQuery(503, "no room for connections", 1.0)
+            raise aiohttp.ServerDisconnectedError
+
+    driven = _drive([Mute(fails=(1, 3))], _plan(4))
+    assert driven.outcome.tolist() == [DONE, FAILED, DONE, FAILED]
+
+
+def test_a_node_too_full_to_say_how_it_stands_ends_no_run() -> None:
+    """Nor what is told of it: who asks is refused in the middle of it, and at its end."""
+    seen: list[Snapshot] = []
+
+    class Full(PlayedNode):
+        asked = 0
+
+        async def status(self) -> dict[str, Any]:
+            self.asked += 1
+            if self.asked % 2:
+                raise RefusedQuery(503, "no room for connections", 1.0)
+            return await PlayedNode.status(self)
+
+    driven = _drive([Full()], _plan(40, gap=0.01), watch=seen.append, every=0.05)
+    assert (driven.outcome == DONE).all()
+    assert len(seen) > 3
+
+
 def test_patience_ends() -> None:
     """A network that accepts and never answers is left, and its prompts stay open."""
     driven = _drive([PlayedNode(answers=False)], _plan(3), patience=0.2)

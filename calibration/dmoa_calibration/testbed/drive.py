@@ -190,11 +190,12 @@ async def _send(network: LocalNetwork, driven: Driven, place: int, user: int, pr
             await network.nodes[user].client.submit(prompt, query_id(place))
             return
         except RefusedQuery as refusal:
-            driven.outcome[place] = REFUSED if refusal.status in _FULL else FAILED
+            if driven.outcome[place] == OPEN:  # a try before may have been heard, and answered by now
+                driven.outcome[place] = REFUSED if refusal.status in _FULL else FAILED
             return
         except _TROUBLE:
             await asyncio.sleep(_PAUSE)
-    if np.isnan(driven.answered[place]):
+    if driven.outcome[place] == OPEN:
         driven.outcome[place] = UNSENT
 
 
@@ -268,12 +269,16 @@ async def _settle(
 
 async def _idle(network: LocalNetwork) -> bool:
     found = await asyncio.gather(*(_status(node) for node in network.nodes))
-    return all(each is None or (not each["queue"]["waiting"] and each["queue"]["in_service"] is None) for each in found)
+    queues = [each.get("queue", {"waiting": 1}) for each in found if each is not None]
+    return all(not queue["waiting"] and queue["in_service"] is None for queue in queues)
 
 
 async def _status(node: NodeProcess) -> dict[str, Any] | None:
+    """How a node stands; None where nobody answers, nothing where it does not say."""
     try:
         return dict(await node.client.status())
+    except RefusedQuery:  # it is full, or stopping
+        return {}
     except _TROUBLE:
         return None
 
