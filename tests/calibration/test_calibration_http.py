@@ -158,13 +158,14 @@ def test_where_no_text_has_the_length_the_nearest_is_measured_and_said(fake, tmp
     assert backend.infer(33, 2).prompt_tokens == 33
     with pytest.raises(CalibrationError, match="takes texts only, and none of exactly 40 tokens was found, but of 41"):
         backend.infer(40, 2)
-    options = {"url": fake.url, "profile_path": tmp_path / "odd.json", "repeats": 2}
-    profile = calibrate("openai_http", **options | {"prompt_tokens": (16, 64, 200), "output_tokens": (3, 6)})
+    options = LENGTHS | {"url": fake.url, "profile_path": tmp_path / "odd.json", "repeats": 2}
+    options |= {"prompt_tokens": (16, 64, 200), "output_tokens": (3, 6)}
+    profile = calibrate("openai_http", **options)
     lengths = {s["prompt_tokens"] for s in profile.document["samples"]}
     assert profile.fit.p_range == (min(lengths), max(lengths))
     assert all(length % 2 == 1 for length in lengths)
     before = journal_path(tmp_path / "odd.json").read_bytes()
-    calibrate("openai_http", resume=True, **options | {"prompt_tokens": (16, 64, 200), "output_tokens": (3, 6)})
+    calibrate("openai_http", resume=True, **options)
     assert journal_path(tmp_path / "odd.json").read_bytes() == before
 
 
