@@ -168,9 +168,13 @@ def measure(
             if not warm:
                 report(len(samples), total, "warming up")
                 guesses = _warm_up(backend, design, budget)
-                cost = guesses | cost
                 if repeat == 0:
-                    _check_budget(design, keys, cost, time.monotonic() - started, budget)
+                    spent = time.monotonic() - started
+                    if spent <= budget < spent + _needed(design, keys, guesses | cost):
+                        again = _look(backend, design)  # a machine that stalled in the warm-up is not a slow one
+                        guesses = {cell: min(seconds, again[cell]) for cell, seconds in guesses.items()}
+                    _check_budget(design, keys, guesses | cost, time.monotonic() - started, budget)
+                cost = guesses | cost
                 warm = True
             if repeat > 0 and time.monotonic() - started + cost[cell] > budget:
                 return samples, f"budget of {budget:g} s spent"
@@ -244,8 +248,7 @@ def reason(error: Exception) -> str:
 def _time_left(design: Design, keys: set[tuple[int, int, int]], cost: dict[Cell, float], budget: float) -> float:
     """Seconds that the rest of the design will take at most: its samples as they took before, within the budget."""
     rest = sum(cost[cell] for repeat in range(design.repeats) for cell in design.cells if (repeat, *cell) not in keys)
-    first = sum(cost[cell] for cell in design.cells if (0, *cell) not in keys)  # finished whatever the budget says
-    return max(min(rest, budget), first)
+    return max(min(rest, budget), _needed(design, keys, cost))
 
 
 def _message(timing: Timing, left: float, *, watched: bool) -> str:
@@ -262,14 +265,18 @@ def _warm_up(backend: Backend, design: Design, budget: float) -> dict[Cell, floa
     Once each where an inference takes long; again and again for half a second where it is short, because the first handful of
     calls in a process is slow, which would show in a fit to milliseconds.
     """
-    ends = design.prompt_tokens[0], design.prompt_tokens[-1]
-    few = design.output_tokens[0]
-    infer(backend, ends[0], few)  # the very first inference pays for everything that is set up once
+    infer(backend, design.prompt_tokens[0], design.output_tokens[0])  # the very first one pays for all that is set up once
     began = time.monotonic()
     for _ in range(_MOST_WARM_UPS):
-        short, long = (infer(backend, p, few) for p in ends)
+        guesses = _look(backend, design)
         if time.monotonic() - began >= min(_WARM_SECONDS, 0.05 * budget):
             break
+    return guesses
+
+
+def _look(backend: Backend, design: Design) -> dict[Cell, float]:
+    """Run the two ends of the prompt range once, and guess from them what each cell will take, seconds."""
+    short, long = (infer(backend, p, design.output_tokens[0]) for p in (design.prompt_tokens[0], design.prompt_tokens[-1]))
     return {(p, o): _guess(short, long, p, o) for p, o in design.cells}
 
 
@@ -280,12 +287,17 @@ def _guess(short: Timing, long: Timing, p: int, o: int) -> float:
     return max(prefill, 0.0) + max(steps, 0.0) * (o - 1) / (short.output_tokens - 1)
 
 
+def _needed(design: Design, keys: set[tuple[int, int, int]], cost: dict[Cell, float]) -> float:
+    """Seconds of one pass over what the first repeat does not have yet: done whatever the budget says."""
+    return sum(cost[cell] for cell in design.cells if (0, *cell) not in keys)
+
+
 def _check_budget(
     design: Design, keys: set[tuple[int, int, int]], cost: dict[Cell, float], spent: float, budget: float
 ) -> None:
     """Refuse before measuring, not after: a budget that one repeat of the design would overrun."""
     missing = [cell for cell in design.cells if (0, *cell) not in keys]
-    needed = sum(cost[cell] for cell in missing)
+    needed = _needed(design, keys, cost)
     if spent + needed > budget:
         raise CalibrationError(
             f"{budget:g} s do not suffice: the warm-up took {spent:.3g} s and one pass over the {len(missing)} (prompt, output)"

@@ -159,10 +159,26 @@ def test_a_budget_that_cannot_suffice_is_refused_with_one_that_does(path, engine
     with pytest.raises(CalibrationError, match=r"20 s do not suffice: .* give a budget of (\d+) s") as refused:
         run(path, budget=20.0)
     assert not path.exists()
-    assert len(engine.calls) == WARM_UPS
+    assert len(engine.calls) == WARM_UPS + 2  # it looks twice before it refuses
     enough = float(str(refused.value).split("give a budget of ")[1].split(" s")[0])
     engine.now = 0.0
     assert len(run(path, budget=enough).document["samples"]) >= 6
+
+
+@pytest.mark.parametrize("stalled", range(WARM_UPS))
+def test_a_machine_that_stalls_in_the_warm_up_is_not_taken_for_a_slow_one(path, engine, stalled):
+    honest = engine.infer
+
+    def infer(p, o):
+        timing = honest(p, o)
+        if len(engine.calls) == stalled + 1:
+            engine.now += 20.0
+            return replace(timing, decode_s=timing.decode_s + 20.0)
+        return timing
+
+    engine.infer = infer
+    assert len(run(path, repeats=1, budget=120.0).document["samples"]) == 6
+    assert engine.now <= 120.0
 
 
 def test_an_interrupted_run_goes_on_and_measures_nothing_twice(path, engine):
