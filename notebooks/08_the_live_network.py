@@ -57,13 +57,13 @@ from tempfile import TemporaryDirectory
 import aiohttp
 
 from dmoa_calibration.testbed.launch import LocalNetwork
-from dmoa_calibration.testbed.scenario_nodes import free_ports, node_configs
+from dmoa_calibration.testbed.scenario_nodes import held_ports, node_configs
 
 
 async def ask(question):
     """Start the nodes, ask the first one's endpoint, end them."""
-    with TemporaryDirectory() as folder:
-        nodes = node_configs(desks, Path(folder), mode="paced", ports=free_ports(4))
+    with TemporaryDirectory() as folder, held_ports(4) as ports:
+        nodes = node_configs(desks, Path(folder), mode="paced", ports=ports)
         async with LocalNetwork(nodes, Path(folder)) as network:
             headers = {"Authorization": f"Bearer {network.token}"}
             body = {"model": "dmoa", "messages": [{"role": "user", "content": question}]}
@@ -215,8 +215,8 @@ async def power_cut(network, place, at, back):
 
 async def run_with_power_cut():
     """The prompts of the plan, the third device off for a while, and all answers that the nodes have given."""
-    with TemporaryDirectory() as folder:
-        nodes = node_configs(slower, Path(folder), mode="paced", ports=free_ports(4), timeouts=impatient)
+    with TemporaryDirectory() as folder, held_ports(4) as ports:
+        nodes = node_configs(slower, Path(folder), mode="paced", ports=ports, timeouts=impatient)
         async with LocalNetwork(nodes, Path(folder)) as network:
             users = [node.client for node in network.nodes]
             sent = [

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import io
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from PIL import Image
+from traitlets.config import Config
 
 HERE = Path(__file__).parent
 #: Colours of a picture: as many as keep it below so many bytes.
@@ -45,11 +47,19 @@ def read_script(path: Path) -> Any:
 
 
 def execute(notebook: Any, folder: Path, timeout: int = 600) -> Any:
-    """Run every cell in a fresh kernel, in place."""
-    client = NotebookClient(
-        notebook, timeout=timeout, startup_timeout=timeout, kernel_name="python3", record_timing=False, coalesce_streams=True
-    )
-    client.execute(cwd=str(folder))
+    """Run every cell in a fresh kernel, in place; they talk through a folder, since others may take a free port."""
+    with tempfile.TemporaryDirectory() as place:
+        ways = {"transport": "ipc", "connection_file": str(Path(place) / "kernel.json")}
+        client = NotebookClient(
+            notebook,
+            timeout=timeout,
+            startup_timeout=timeout,
+            kernel_name="python3",
+            record_timing=False,
+            coalesce_streams=True,
+            config=Config(KernelManager=ways),
+        )
+        client.execute(cwd=str(folder))
     return notebook
 
 
