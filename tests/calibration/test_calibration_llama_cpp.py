@@ -12,11 +12,12 @@ import threading
 import time
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 
-from dmoa_calibration.backends import llama_process, open_backend
+from dmoa_calibration.backends import llama_child, llama_process, open_backend
 from dmoa_calibration.backends.llama_child import _CpuClock
 from dmoa_calibration.calibrate import calibrate
 from dmoa_calibration.samples import journal_path
@@ -105,6 +106,16 @@ def test_cpu_seconds_are_split_where_the_first_token_came():
     assert clock.split(3.0) == (1.75, 0.25)
     assert clock.split(-1.0) == (0.0, 2.0)
     assert clock.split(9.0) == (2.0, 0.0)
+
+
+def test_a_child_that_stood_still_still_waits_for_its_log(monkeypatch):
+    """The thread that writes down the reason stood still with it, and no clock says when it went on."""
+    written = iter([b"", b"", b"0.1 E why", b"0.1 E why\n0.2 E and", b"0.1 E why\n0.2 E and"])
+    clock = SimpleNamespace(monotonic=iter(range(0, 10**6, 3600)).__next__, sleep=lambda _: None)
+    monkeypatch.setattr(llama_child, "time", clock)
+    monkeypatch.setattr(llama_child, "os", SimpleNamespace(pread=lambda *_: next(written)))
+    llama_child._wait_for_the_log()
+    assert not list(written)
 
 
 def test_from_beginning_to_end(model_cache, tmp_path, capsys):
