@@ -184,8 +184,9 @@ def test_a_merged_drift_is_that_between_the_runs(tmp_path, engine):
     for sample in document["samples"]:
         for key in ("time_to_first_token_ms", "decode_ms", "request_latency_ms", "cpu_ms", "prefill_cpu_ms", "decode_cpu_ms"):
             sample[key] *= 1.2
-    document["created"] = "2030-01-01T00:00:00+00:00"
-    write_profile(tmp_path / "b.json", document)
+    write_profile(tmp_path / "b.json", document | {"created": "2026-02-01T00:00:00+00:00"})
+    before = read_profile(tmp_path / "a.json").document | {"created": "2026-01-01T00:00:00+00:00"}  # whatever the day is
+    write_profile(tmp_path / "a.json", before)
     merged = merge_profiles([tmp_path / "b.json", tmp_path / "a.json"], tmp_path / "c.json")
     assert merged.document["quality"]["drift"] == pytest.approx(0.2, rel=1e-3)
     assert "became 20 % slower during the run" in merged.document["quality"]["verdict"]
