@@ -41,7 +41,7 @@ def read_text(path: Path, *, content: str, error: type[InputError] = InputError)
     """
     file = str(path)
     if os.path.lexists(path) and not os.path.isfile(path):  # a pipe would be waited for without end
-        raise error("", "a folder" if os.path.isdir(path) else "not a regular file", "a file", file=file)
+        raise error("", "a folder" if os.path.isdir(path) else "not a regular file", "the path of a file", file=file)
     refuse_workbook(path, error=error)
     try:
         data = path.read_bytes()

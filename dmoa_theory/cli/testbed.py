@@ -17,7 +17,7 @@ from cyclopts import Parameter
 
 from dmoa_theory.cli.options import SECONDS, WHOLE, Options
 from dmoa_theory.cli.output import print_json, progress
-from dmoa_theory.cli.testbed_pace import LONG, check_length, good_speed, span_of, sped_up_for, warn_of_speed
+from dmoa_theory.cli.testbed_pace import LONG, SPEED, check_length, good_speed, span_of, sped_up_for, warn_of_speed
 from dmoa_theory.cli.testbed_report import report, write_run_folder
 from dmoa_theory.cli.testbed_request import at_load, check_alone, read_prompts, run_plan, with_list
 from dmoa_theory.errors import BackendUnavailableError, InputError
@@ -60,13 +60,7 @@ def testbed(
     load: Annotated[
         float | None, Parameter(help="Scale all rates so that the busiest device has this load, by the scenario's times.")
     ] = None,
-    speed: Annotated[
-        float | Literal["auto"] | None,
-        Parameter(
-            help="Run the scenario's times so many times faster: service, delays, arrivals (paced, padded); "
-            "auto takes about a minute."
-        ),
-    ] = None,
+    speed: Annotated[float | Literal["auto"] | None, SPEED] = None,
     prompts: Annotated[
         Path | None, Parameter(help="JSON of AlpacaEval's kind to take prompts from; answers go to outputs.json in --out.")
     ] = None,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from cyclopts import Parameter, Token
 
 from dmoa_theory.errors import InputError
 from dmoa_theory.quantities import show_seconds
@@ -11,7 +14,7 @@ from dmoa_theory.quantities import show_seconds
 if TYPE_CHECKING:
     from dmoa_theory.model.system import System
 
-__all__ = ["LONG", "check_length", "good_speed", "span_of", "sped_up_for", "warn_of_speed"]
+__all__ = ["LONG", "SPEED", "check_length", "good_speed", "span_of", "sped_up_for", "warn_of_speed"]
 
 #: A run longer than this is announced with its length, s.
 LONG = 60.0
@@ -23,6 +26,22 @@ _SHORTEST = 0.05
 _BETWEEN_JOBS, _NOTICED = 0.0003, 0.02
 # Mean service below which a run would measure nothing but messages, s.
 _QUICKEST = 0.001
+
+
+def _factor(_kind: type, tokens: Sequence[Token]) -> float | str:
+    text = tokens[0].value
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise ValueError(f"{text}: a number, or auto") from None
+
+
+#: The option for it.
+SPEED = Parameter(
+    converter=_factor,
+    help="Run the scenario's times so many times faster: service, delays, arrivals (paced, padded); auto takes about a minute, "
+    "or longer where inferences would take less than 50 ms.",
+)
 
 
 def good_speed(system: System, prompts: int) -> float:

@@ -224,6 +224,7 @@ def test_a_speed_is_chosen_and_one_that_tells_little_is_warned_of(
         (("--load", "0"), "--load = 0"),
         (("--load", "1e9"), "--load = 1000000000.0: a number above 0, at most 100"),
         (("--speed", "0"), "--speed = 0"),
+        (("--speed", "fast"), "--speed: fast: a number, or auto"),
         (("--speed", "1e9"), "--speed = 1000000000.0: at most 20, or devices would have to be quicker than 1 ms"),
         (("--patience", "0"), "--patience = 0"),
         (("--mode", "real"), "--mode = real: paced with --backend paced"),

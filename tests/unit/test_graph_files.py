@@ -454,8 +454,8 @@ def test_paths_that_hold_no_file(tmp_path: Path) -> None:
     for name, line in {
         "offise.graphml": "no such file: the path of an existing file; did you mean office.graphml?",
         "none/g.csv": "no such file: the path of an existing file",
-        "folder.gml": "a folder: a file",
-        "pipe.json": "not a regular file: a file",
+        "folder.gml": "a folder: the path of a file",
+        "pipe.json": "not a regular file: the path of a file",
         "x" * 300 + ".csv": "File name too long: a file that can be read",
         "nul\0.csv": "embedded null byte: a file that can be read",
     }.items():

@@ -370,8 +370,8 @@ def test_places_that_hold_no_trace(tmp_path: Path) -> None:
         "nowhere/t.csv": "no such file: the path of an existing file",
         "t.xlsx": ".xlsx: a file ending in .json or .csv",
         "t": "no extension: a file ending in .json or .csv",
-        "folder.json": "a folder: a file",
-        "pipe.csv": "not a regular file: a file",
+        "folder.json": "a folder: the path of a file",
+        "pipe.csv": "not a regular file: the path of a file",
         "nul\0.csv": "embedded null byte: a file that can be read",
     }.items():
         with pytest.raises(InputError) as refusal:
