@@ -11,6 +11,9 @@ import pytest
 from dmoa_theory import System, simulate
 from dmoa_theory.errors import InputError
 
+# Dask warns where its folder in /tmp takes a second to make, which says nothing but that the machine is busy.
+pytestmark = pytest.mark.filterwarnings("ignore:Creating scratch directories is taking:UserWarning")
+
 
 def _system() -> System:
     adjacency = [[0, 1, 1], [1, 0, 1], [1, 1, 0]]

@@ -18,6 +18,9 @@ from dmoa_theory.errors import InputError
 from dmoa_theory.optimisation.sweep import sweep
 from dmoa_theory.quantities import show_seconds
 
+# Dask warns where its folder in /tmp takes a second to make, which says nothing but that the machine is busy.
+pytestmark = pytest.mark.filterwarnings("ignore:Creating scratch directories is taking:UserWarning")
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = ROOT / "docs" / "theory" / "optimisation.md"
 VALUES = (300.0, 100.0, 200.0, 50.0, 400.0)
