@@ -7,10 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 # The same examples in every run, and no example that has to be quick: neither chance nor a busy machine fails a test.
 settings.register_profile("dmoa", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("dmoa")
+# Otherwise Hypothesis also tries numbers and words that stand in the modules of this project which are imported by then, and
+# what a test is asked would depend on which tests the same worker happened to run before.
+_NO_CONSTANTS = providers.Constants()
+providers._get_local_constants = lambda: _NO_CONSTANTS
 
 
 def pytest_configure() -> None:
