@@ -10,13 +10,14 @@ after a kernel with one default value, every call of a kernel with another would
 
 from __future__ import annotations
 
+import secrets
 import zlib
 from importlib import resources
 from typing import Any
 
 from dmoa_theory.interrupted import heard_outside_callbacks
 
-__all__ = ["BUILD", "interruptible"]
+__all__ = ["BUILD", "interruptible", "kept_apart"]
 
 _SOURCES = {
     "dmoa_theory.simulation.kernel": (
@@ -49,6 +50,18 @@ def interruptible(dispatcher: Any) -> Any:
             return compile_for(signature)
 
     dispatcher.compile = compile_heard
+    return dispatcher
+
+
+def kept_apart(dispatcher: Any) -> Any:
+    """The same kernel; its code goes to files on disk that no other process writes to.
+
+    numba counts these files by the index it has read. Of two processes that compile at once for arguments of different types,
+    both would take the same number, and the index of one could come to stand beside the code of the other: for everybody after
+    them the kernel would read its arguments as what they are not.
+    """
+    file = dispatcher._cache._cache_file
+    file._data_name_pattern = file._data_name_pattern.replace(".{number:d}.", f".{secrets.token_hex(8)}.{{number:d}}.")
     return dispatcher
 
 

@@ -102,3 +102,40 @@ def test_simulating_after_an_estimate_stays_on_the_quick_way() -> None:
     """In a process that did both before, numba finds every compiled kernel by itself: none is typed in Python again."""
     done = subprocess.run([sys.executable, "-c", _SIMULATE_AFTER_LATENCY], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def _double(x: float) -> float:
+    return x + x
+
+
+def test_two_processes_that_compile_at_once_keep_their_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find the cache empty; one is the last to write the index, the other to write its code: of another signature."""
+    import numba
+    from numba.core.caching import IndexDataCacheFile
+
+    from dmoa_theory.simulation.kernel.compiled import kernel
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    one, other, later = (kernel(_double) for _ in range(3))
+    save_index, save_data = IndexDataCacheFile._save_index, IndexDataCacheFile._save_data
+    first = one._cache._cache_file
+    held: list[tuple[object, ...]] = []
+
+    def index(file: IndexDataCacheFile, *entries: object) -> None:
+        if file is first:  # it has read the index
+            assert other(2) == 4
+        save_index(file, *entries)
+
+    def data(file: IndexDataCacheFile, *code: object) -> None:
+        if file is first:
+            save_data(file, *code)
+            save_data(*held.pop())
+        else:
+            held.append((file, *code))
+
+    monkeypatch.setattr(IndexDataCacheFile, "_save_index", index)
+    monkeypatch.setattr(IndexDataCacheFile, "_save_data", data)
+    assert one(0.75) == 1.5
+    assert held == []
+    monkeypatch.undo()
+    assert later(0.75) == 1.5

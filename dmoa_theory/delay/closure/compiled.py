@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import njit
 
-from dmoa_theory.kernel_build import interruptible
+from dmoa_theory.kernel_build import interruptible, kept_apart
 
 __all__ = ["inlined", "kernel"]
 
@@ -26,5 +26,5 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that Python calls; kept on disk once compiled."""
-    made: Callable[..., Any] = interruptible(njit(cache=True, error_model="numpy", fastmath=_ANY_ORDER)(function))
+    made: Callable[..., Any] = interruptible(kept_apart(njit(cache=True, error_model="numpy", fastmath=_ANY_ORDER)(function)))
     return made

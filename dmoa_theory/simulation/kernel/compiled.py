@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import njit
 
-from dmoa_theory.kernel_build import interruptible
+from dmoa_theory.kernel_build import interruptible, kept_apart
 
 __all__ = ["compiled", "inlined", "kernel", "reordered"]
 
@@ -40,5 +40,5 @@ def reordered(function: Callable[..., Any]) -> Callable[..., Any]:
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that Python calls; kept on disk once compiled."""
     options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
-    made: Callable[..., Any] = interruptible(njit(**options)(function))
+    made: Callable[..., Any] = interruptible(kept_apart(njit(**options)(function)))
     return made
