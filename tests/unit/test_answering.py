@@ -190,7 +190,7 @@ def test_a_plan_with_a_quorum_keeps_its_limits_and_gets_further() -> None:
 
 def test_a_quorum_by_user_is_set_aside_and_said_to_be() -> None:
     system = _system(4, quorum=[1, 2, 2])
-    plan = plan_by_user(system, CONFIGURATIONS[:2], ACCURACY[:2], Limits(), robust=False, simulation=False)
+    plan = plan_by_user(system, CONFIGURATIONS[:2], ACCURACY[:2], Limits(), robust=False, simulation=False, time_limit=1000.0)
     assert plan.system is not None
     assert plan.system.moa.quorum is None
     assert any("quorum by user are set aside" in reason for reason in plan.reasons())

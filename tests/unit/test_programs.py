@@ -78,7 +78,7 @@ def test_choices_by_user_equal_brute_force(seed: int) -> None:
     congestion = _congestion(work)
     share = float(np.random.default_rng(seed).uniform(0.1, 0.9))
     budgets = Budgets(mean=_budget(work, congestion, share), user=_no_user_limits(work), cap=np.full(work.n, 0.95))
-    found = MixedProgram(work, accuracy, points=64).solve(congestion, budgets, gap=1e-6)
+    found = MixedProgram(work, accuracy, points=64).solve(congestion, budgets, gap=1e-6, time_limit=1000)
     best = brute_force(work, accuracy, congestion, budgets)
     assert found.value == pytest.approx(best, rel=1e-6)
     assert found.bound >= best * (1 - 1e-6)
@@ -92,7 +92,7 @@ def test_limits_on_every_user_equal_brute_force(seed: int) -> None:
     choice = np.full(work.users.size, 2)
     user = congestion.user_latency(work, choice, work.uniform(choice)) * (0.8 + 0.1 * seed)
     budgets = Budgets(mean=np.inf, user=user, cap=np.full(work.n, 0.95))
-    found = MixedProgram(work, accuracy, points=64).solve(congestion, budgets, gap=1e-6)
+    found = MixedProgram(work, accuracy, points=64).solve(congestion, budgets, gap=1e-6, time_limit=1000)
     best = brute_force(work, accuracy, congestion, budgets)
     if found.choice is None:
         assert best == -np.inf
@@ -251,5 +251,5 @@ def test_a_solver_that_is_not_there_is_refused() -> None:
 def test_nothing_admissible_is_said() -> None:
     work, accuracy = _work(0)
     budgets = Budgets(mean=1e-3, user=_no_user_limits(work), cap=np.full(work.n, 0.95))
-    found = MixedProgram(work, accuracy).solve(_congestion(work), budgets)
+    found = MixedProgram(work, accuracy).solve(_congestion(work), budgets, time_limit=1000)
     assert (found.choice, found.status) == (None, "infeasible")
