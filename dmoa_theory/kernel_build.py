@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import secrets
 import zlib
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 
@@ -60,8 +61,9 @@ def kept_apart(dispatcher: Any) -> Any:
     both would take the same number, and the index of one could come to stand beside the code of the other: for everybody after
     them the kernel would read its arguments as what they are not.
     """
-    file = dispatcher._cache._cache_file
-    file._data_name_pattern = file._data_name_pattern.replace(".{number:d}.", f".{secrets.token_hex(8)}.{{number:d}}.")
+    with suppress(AttributeError):  # of a numba that keeps them in another way
+        file = dispatcher._cache._cache_file
+        file._data_name_pattern = file._data_name_pattern.replace(".{number:d}.", f".{secrets.token_hex(8)}.{{number:d}}.")
     return dispatcher
 
 

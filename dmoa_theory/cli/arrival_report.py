@@ -43,7 +43,7 @@ def arrival_table(result: BurstResult, log: ArrivalLog, given: System) -> Table:
     ]
     some = f", {_SHOWN} of {len(users)} users" if len(users) > _SHOWN else ""
     columns = ("user", "prompts", "which is", *(("in the scenario",) if own else ()), "mean latency", "p95")
-    return Table(f"prompts of {log.name or 'the list'}{some}", columns, tuple(rows))
+    return Table(f"prompts of {log.label}{some}", columns, tuple(rows))
 
 
 def arrival_lines(result: BurstResult, log: ArrivalLog, given: System) -> Iterator[str]:

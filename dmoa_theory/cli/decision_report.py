@@ -116,11 +116,16 @@ def _bounds(decision: Decision) -> Iterator[str]:
     if kept_out:
         reasons = "; ".join(f"{name} ({', '.join(reasons)})" for name, reasons in kept_out.items())
         yield f"What keeps {word} ones out: {reasons}."
-    elif decision.objective != "load" and all(c.feasible for c in decision.candidates):
+    elif decision.objective != "load" and all(c.feasible for c in decision.candidates) and not _missed(decision):
         yield "No limit binds: every configuration meets them all."
     if decision.prices:
         yield "What more would buy: " + "; ".join(str(price) for price in decision.prices[:_PRICES]) + "."
     yield from (f"{str(hold)[0].upper()}{str(hold)[1:]}." for hold in decision.holds)
+
+
+def _missed(decision: Decision) -> bool:
+    """Whether any configuration misses a limit under the list of prompts."""
+    return any(each.misses for each in decision.replayed)
 
 
 def _mending(decision: Decision) -> Iterator[str]:

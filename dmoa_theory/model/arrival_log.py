@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -58,7 +58,9 @@ class ArrivalLog:
         Whose device each came to.
     n_devices : int
     name : str
-        Of the file, for reports.
+        Of the file.
+    speed : float
+        How many times faster than in the file they come.
     remark : str
         What to be wary of in it.
 
@@ -79,6 +81,7 @@ class ArrivalLog:
     user: npt.ArrayLike
     n_devices: int
     name: str = ""
+    speed: float = 1.0
     remark: str = ""
 
     def __post_init__(self) -> None:
@@ -97,6 +100,11 @@ class ArrivalLog:
             raise InputError("time", "all the same", "times that differ, for there to be a rate")
         object.__setattr__(self, "time", owned(time[order] - time[order[0]]))
         object.__setattr__(self, "user", read_only(user[order].astype(np.int64)))
+
+    @property
+    def label(self) -> str:
+        """The list, in words."""
+        return (self.name or "the list") + ("" if self.speed == 1 else f" ({self.speed:g} times as fast)")
 
     @property
     def prompts(self) -> int:
@@ -122,6 +130,22 @@ class ArrivalLog:
         """
         total = (self.prompts - 2) / self.span
         return np.asarray(total * self.counts / self.prompts)
+
+    def faster(self, factor: float) -> ArrivalLog:
+        """The same prompts with all times between them divided by a number; its rates are as many times higher.
+
+        Parameters
+        ----------
+        factor : float
+            Above 0; 1 leaves the list as it is.
+
+        Examples
+        --------
+        >>> from dmoa_theory.model.arrival_log import ArrivalLog
+        >>> ArrivalLog(time=[0.0, 20.0, 60.0], user=[0, 0, 0], n_devices=1, name="log.csv").faster(2.0)
+        <ArrivalLog: 3 prompts of 1 user in 30 s>
+        """
+        return self if factor == 1 else replace(self, time=np.asarray(self.time) / factor, speed=self.speed * factor)
 
     def remarks(self) -> tuple[str, ...]:
         """What to be wary of in the list, one sentence each."""

@@ -144,7 +144,10 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
             limits["memory"] = parse_bytes("memory", limits["memory"])
         constraints = Constraints(**limits)
     with _speaking_of(file):
-        log = None if scenario.arrivals.log is None else read_arrivals(folder / scenario.arrivals.log, network)
+        factor = float(scenario.arrivals.factor)
+        if not SMALLEST <= factor <= LARGEST:
+            raise InputError("arrivals.factor", f"{factor:g}", "a number above 0, by which all rates are multiplied")
+        log = None if scenario.arrivals.log is None else read_arrivals(folder / scenario.arrivals.log, network).faster(factor)
         if log is not None and scenario.arrivals.rate_of:
             raise InputError("arrivals.rate_of", ", ".join(scenario.arrivals.rate_of), "not beside log, whose rates are taken")
         if log is not None:
@@ -156,10 +159,7 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
         else:
             raise InputError("arrivals.rate", InputError.MISSING, "prompts/s of each user, a number or a list")
         arrival_rate = _by_name(arrival_rate, scenario.arrivals.rate_of, network)
-        factor = float(scenario.arrivals.factor)
-        if not SMALLEST <= factor <= LARGEST:
-            raise InputError("arrivals.factor", f"{factor:g}", "a number above 0, by which all rates are multiplied")
-        if factor != 1:
+        if factor != 1 and log is None:
             arrival_rate = np.asarray(arrival_rate, dtype=np.float64) * factor
         idle = np.broadcast_to(np.asarray(arrival_rate) == 0, (network.n_devices,))
         moa = _moa(scenario.moa, network, graph, folder, idle)
@@ -183,22 +183,20 @@ def _build(scenario: ScenarioFile, path: Path) -> System:
             log=log,
             remarks=(
                 *(() if graph is None else _overridden(scenario, graph)),
-                *(() if log is None else _of_log(log, scenario.arrivals.rate, factor)),
+                *(() if log is None else _of_log(log, scenario.arrivals.rate)),
             ),
         )
 
 
-def _of_log(log: ArrivalLog, rate: Any, factor: float) -> Iterator[str]:
+def _of_log(log: ArrivalLog, rate: Any) -> Iterator[str]:
     """What a list of prompts takes the place of, and that it is not what latencies take it for."""
     if rate is not None:
-        yield f"the rates of {log.name} take the place of arrivals.rate"
-    if factor != 1:
-        yield f"the prompts of {log.name} are not played: only their rates are taken, times {factor:g}"
-    yield from (f"{log.name}: {remark}" for remark in log.remarks())
+        yield f"the rates of {log.label} take the place of arrivals.rate"
+    yield from (f"{log.label}: {remark}" for remark in log.remarks())
     seen = log.dispersion()
     if seen.chance < _DOUBTFUL:
         yield (
-            f"the prompts of {log.name} come in clumps, or at rates that change (their number in {show_seconds(seen.window)} "
+            f"the prompts of {log.label} come in clumps, or at rates that change (their number in {show_seconds(seen.window)} "
             f"has a variance of {seen.counts:.3g} times its mean); formulas and simulations take Poisson arrivals (1 times) at "
             "the same rates; dmoa burst, plan and optimise also play the list as it is"
         )

@@ -142,7 +142,7 @@ class ArrivalsSection(_Section):
     rate: Rates = None
     log: Text = None  # a list of prompts, whose rates are taken
     rate_of: RatesByName = Field(default_factory=dict)  # of single users, in the place of theirs above
-    factor: Number = 1.0  # by which all of them are multiplied
+    factor: Number = 1.0  # by which all of them are multiplied, and times between listed prompts divided
 
 
 class StagesSection(_Section):

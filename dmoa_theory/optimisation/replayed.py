@@ -39,7 +39,7 @@ class Replayed:
     @property
     def list_name(self) -> str:
         """Of the list, in words."""
-        return "" if self.result.log is None else self.result.log.name or "the list"
+        return "" if self.result.log is None else self.result.log.label
 
     @property
     def holds(self) -> bool:

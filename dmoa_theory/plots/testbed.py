@@ -224,7 +224,7 @@ def plot_live_utilisation(result: MeasuredRun, *, ax: Axes | None = None) -> Axe
         legend_below(
             axes,
             [
-                Patch(facecolor=BLUE, alpha=0.85, label="measured, ± 95 %"),
+                Patch(facecolor=BLUE, alpha=0.85, label="measured, ± 95 %" if half.any() else "measured"),
                 Line2D([], [], color=VERMILION, linewidth=2.0, label="offered, at the measured service times"),
                 Line2D([], [], color=ORANGE, linewidth=2.0, linestyle=(0, (2, 1)), label="offered, by the scenario"),
                 Line2D([], [], color=INK, linewidth=1.0, label="100 %: all that a device can do"),

@@ -155,8 +155,12 @@ def test_the_list_of_prompts_of_the_example(read: Callable[..., System], tmp_pat
     assert alone.remarks == (clumped,)
     doubled = read(_uncommented(EXAMPLE, "log", "factor"))
     assert doubled.rates == pytest.approx(2 * system.rates)
-    assert (doubled.log, system.log is None) == (None, False)
-    assert "are not played: only their rates are taken, times 2" in doubled.remarks[1]
+    assert system.log is not None
+    assert doubled.log is not None
+    np.testing.assert_allclose(np.asarray(doubled.log.time), np.asarray(system.log.time) / 2)
+    assert doubled.remarks[0] == "the rates of prompts.csv (2 times as fast) take the place of arrivals.rate"
+    seen, twice = system.log.dispersion(), doubled.log.dispersion()
+    assert (twice.counts, twice.gaps, twice.window) == pytest.approx((seen.counts, seen.gaps, seen.window / 2))
     even = "".join(f"{170 * i},desk-{1 + i % 2}\n" for i in range(100))
     (tmp_path / "prompts.csv").write_text("time,user\n" + even, encoding="utf-8")
     assert read(_uncommented(EXAMPLE, "log").replace("rate = [", "# rate = [")).remarks == ()

@@ -255,7 +255,7 @@ def _record(
         "seed": plan.seed,
         "prompts": plan.prompts,
         "partial": driven.stopped,
-        "list": None if plan.arrivals is None else plan.arrivals.name or "a list",
+        "list": None if plan.arrivals is None else plan.arrivals.label,
         "rates": (system if plan.arrivals is None else plan.arrivals).rates.tolist(),
         "moa": {"layers": M.tolist(), "k": k.tolist(), "quorum": quorum.tolist()},
         "late": {"count": int(late.size), "more_than": late_after, "largest": float(late.max(initial=0.0))},

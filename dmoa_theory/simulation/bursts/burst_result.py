@@ -156,7 +156,7 @@ class BurstResult(Result):
             return f"prompts until {show_seconds(self.until)}"
         counted = "1 prompt" if self.prompts == 1 else f"{self.prompts:,} prompts"
         if self.log is not None:
-            return f"{counted} as in {self.log.name}" if self.log.name else f"{counted} as listed"
+            return f"{counted} as in {self.log.label}" if self.log.name else f"{counted} as listed"
         return f"{counted} at once" if self.at_once else counted
 
     @property
@@ -266,6 +266,7 @@ class BurstResult(Result):
         poisson = None if self.poisson is None else {name: _interval(each) for name, each in self.poisson._asdict().items()}
         return {
             "file": log.name or None,
+            "speed": log.speed,
             "span": log.span,
             "per_user": [
                 {"name": self.system.network.name(u), "prompts": log.counts[u], "rate": log.rates[u]}
