@@ -209,8 +209,8 @@ def test_an_interrupt_ends_in_a_line(environment: dict[str, str], listening: lis
     ) as running:
         writer = os.open(fifo, os.O_WRONLY)  # returns when the command has opened the file to read it
         running.send_signal(signal.SIGINT)
+        os.close(writer)  # a signal just before the read is heard only when the read ends
         out, err = running.communicate(timeout=600)
-        os.close(writer)
     assert (running.returncode, out, err) == (130, "", "dmoa: interrupted\n")
 
 
